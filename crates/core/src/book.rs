@@ -1,0 +1,242 @@
+//! What Doorward knows: every row but the sealed ones.
+//!
+//! The maps share their structure when they are cloned, so a copy of the whole book costs a few pointers. The broker
+//! publishes such a copy after every change; requests read it without a lock, and every decision can be made on it.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::agent::{Agent, Client};
+use crate::change::Change;
+use crate::connection::{Connection, Tenant};
+use crate::grant::Grant;
+use crate::ids::{AgentId, ConnectionId, GrantId, OutboxId, RegistrationId, RequestId, TenantId};
+use crate::key::{KeyHash, KeyRecord};
+use crate::name::Name;
+use crate::outbox::OutboxItem;
+use crate::pairing::ApprovalRequest;
+use crate::registration::Registration;
+
+/// Everything that is known. Changed only by [`Book::apply`].
+#[derive(Clone, Default)]
+pub struct Book {
+    tenants: OrdMap<TenantId, Arc<Tenant>>,
+    registrations: OrdMap<RegistrationId, Arc<Registration>>,
+    connections: OrdMap<ConnectionId, Arc<Connection>>,
+    connection_names: OrdMap<Name, ConnectionId>,
+    outbox: OrdMap<OutboxId, Arc<OutboxItem>>,
+    clients: OrdMap<AgentId, Arc<Client>>,
+    agents: OrdMap<AgentId, Arc<Agent>>,
+    keys: OrdMap<KeyHash, Arc<KeyRecord>>,
+    grants: OrdMap<(AgentId, GrantId), Arc<Grant>>,
+    requests: OrdMap<RequestId, Arc<ApprovalRequest>>,
+}
+
+impl Book {
+    /// All tenants.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// A tenant.
+    #[must_use]
+    pub fn tenant(&self, id: TenantId) -> Option<&Arc<Tenant>> {
+        self.tenants.get(&id)
+    }
+
+    /// A tenant by its name.
+    #[must_use]
+    pub fn tenant_named(&self, name: &Name) -> Option<&Arc<Tenant>> {
+        self.tenants.values().find(|tenant| tenant.name == *name)
+    }
+
+    /// All registrations.
+    pub fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {
+        self.registrations.values()
+    }
+
+    /// All connections.
+    pub fn connections(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.connections.values()
+    }
+
+    /// A connection.
+    #[must_use]
+    pub fn connection(&self, id: ConnectionId) -> Option<&Arc<Connection>> {
+        self.connections.get(&id)
+    }
+
+    /// A connection by its name, for the person: agents are asked for their tenant first.
+    #[must_use]
+    pub fn connection_named(&self, name: &Name) -> Option<&Arc<Connection>> {
+        self.connections.get(self.connection_names.get(name)?)
+    }
+
+    /// A connection by its name, if it belongs to that tenant.
+    #[must_use]
+    pub fn connection_of(&self, tenant: TenantId, name: &Name) -> Option<&Arc<Connection>> {
+        self.connection_named(name).filter(|connection| connection.tenant == tenant)
+    }
+
+    /// All revocations still owed.
+    pub fn outbox(&self) -> impl Iterator<Item = &Arc<OutboxItem>> {
+        self.outbox.values()
+    }
+
+    /// A revocation still owed.
+    #[must_use]
+    pub fn outbox_item(&self, id: OutboxId) -> Option<&Arc<OutboxItem>> {
+        self.outbox.get(&id)
+    }
+
+    /// All local clients without rights.
+    pub fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.clients.values()
+    }
+
+    /// A local client without rights.
+    #[must_use]
+    pub fn client(&self, id: AgentId) -> Option<&Arc<Client>> {
+        self.clients.get(&id)
+    }
+
+    /// All agents.
+    pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {
+        self.agents.values()
+    }
+
+    /// An agent.
+    #[must_use]
+    pub fn agent(&self, id: AgentId) -> Option<&Arc<Agent>> {
+        self.agents.get(&id)
+    }
+
+    /// The key with that hash.
+    #[must_use]
+    pub fn key(&self, hash: &KeyHash) -> Option<&Arc<KeyRecord>> {
+        self.keys.get(hash)
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<KeyRecord>> {
+        self.keys.values()
+    }
+
+    /// The keys of an agent.
+    pub fn keys_of(&self, agent: AgentId) -> impl Iterator<Item = &Arc<KeyRecord>> {
+        self.keys.values().filter(move |key| key.agent == agent)
+    }
+
+    /// The grants of an agent.
+    pub fn grants_of(&self, agent: AgentId) -> impl Iterator<Item = &Arc<Grant>> {
+        // No identifier sorts before the one made of zeros.
+        let first = GrantId::from_random([0; 16]);
+        self.grants
+            .range((agent, first)..)
+            .take_while(move |((owner, _), _)| *owner == agent).map(|(_, grant)| grant)
+    }
+
+    /// The grant of an agent for a connection.
+    #[must_use]
+    pub fn grant(&self, agent: AgentId, connection: ConnectionId) -> Option<&Arc<Grant>> {
+        self.grants_of(agent).find(|grant| grant.connection == connection)
+    }
+
+    /// All grants.
+    pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        self.grants.values()
+    }
+
+    /// The grants for a connection.
+    pub fn grants_for(&self, connection: ConnectionId) -> impl Iterator<Item = &Arc<Grant>> {
+        self.grants.values().filter(move |grant| grant.connection == connection)
+    }
+
+    /// All approval requests.
+    pub fn requests(&self) -> impl Iterator<Item = &Arc<ApprovalRequest>> {
+        self.requests.values()
+    }
+
+    /// An approval request.
+    #[must_use]
+    pub fn request(&self, id: RequestId) -> Option<&Arc<ApprovalRequest>> {
+        self.requests.get(&id)
+    }
+
+    /// Applies a change that the store has written.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::TenantPut(tenant) => {
+                self.tenants.insert(tenant.id, Arc::new(tenant.clone()));
+            }
+            Change::RegistrationPut { registration, .. } => {
+                self.registrations.insert(registration.id, Arc::new(registration.clone()));
+            }
+            Change::ConnectionPut(connection) => self.put_connection(connection),
+            // Tokens are sealed in the store; the row that describes them comes as a change of its own.
+            Change::TokensPut { .. } | Change::TokensErased { .. } => {}
+            Change::ConnectionErased { connection, .. } => self.erase_connection(*connection),
+            Change::OutboxAdded { item, .. } | Change::OutboxPut(item) => {
+                self.outbox.insert(item.id, Arc::new((**item).clone()));
+            }
+            Change::OutboxErased { item, .. } => {
+                self.outbox.remove(item);
+            }
+            Change::ClientPut(client) => {
+                self.clients.insert(client.id, Arc::new(client.clone()));
+            }
+            Change::ClientErased(client) => {
+                self.clients.remove(client);
+            }
+            Change::AgentPut(agent) => {
+                self.agents.insert(agent.id, Arc::new(agent.clone()));
+            }
+            Change::AgentErased { agent, .. } => {
+                let owned: Vec<_> = self.grants_of(*agent).map(|grant| (grant.agent, grant.id)).collect();
+                for grant in owned {
+                    self.grants.remove(&grant);
+                }
+                self.agents.remove(agent);
+            }
+            Change::KeyPut(key) => {
+                self.keys.insert(key.hash, Arc::new(key.clone()));
+            }
+            Change::GrantPut { grant, .. } => {
+                self.grants.insert((grant.agent, grant.id), Arc::new(grant.clone()));
+            }
+            Change::GrantErased { grant, .. } => {
+                let found = self.grants.keys().find(|(_, id)| id == grant).copied();
+                if let Some(found) = found {
+                    self.grants.remove(&found);
+                }
+            }
+            Change::RequestPut(request) => {
+                self.requests.insert(request.id, Arc::new((**request).clone()));
+            }
+            Change::RequestErased(request) => {
+                self.requests.remove(request);
+            }
+        }
+    }
+
+    fn put_connection(&mut self, connection: &Connection) {
+        if let Some(before) = self.connections.get(&connection.id)
+            && before.name != connection.name
+        {
+            self.connection_names.remove(&before.name);
+        }
+        self.connection_names.insert(connection.name.clone(), connection.id);
+        self.connections.insert(connection.id, Arc::new(connection.clone()));
+    }
+
+    fn erase_connection(&mut self, connection: ConnectionId) {
+        if let Some(gone) = self.connections.remove(&connection) {
+            self.connection_names.remove(&gone.name);
+        }
+        let orphans: Vec<_> = self.grants_for(connection).map(|grant| (grant.agent, grant.id)).collect();
+        for grant in orphans {
+            self.grants.remove(&grant);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How the book may change. The store writes a list of changes in one transaction; the book applies the same list
+//! after it was written, so that what is in memory is never ahead of what is on disk.
+
+use crate::agent::{Agent, Client};
+use crate::connection::{Connection, Tenant};
+use crate::grant::Grant;
+use crate::ids::{AgentId, ConnectionId, GrantId, OutboxId, RequestId, TenantId};
+use crate::key::KeyRecord;
+use crate::outbox::OutboxItem;
+use crate::pairing::ApprovalRequest;
+use crate::registration::Registration;
+use crate::secret::{AccessToken, ClientSecret, RefreshToken, RegistrationToken};
+
+/// Where the tokens of an outbox item come from.
+pub enum OutboxTokens {
+    /// The connection's stored tokens, which are moved.
+    Stored,
+    /// Tokens that were never stored with the connection.
+    Given {
+        /// The access token.
+        access: AccessToken,
+        /// The refresh token.
+        refresh: Option<RefreshToken>,
+    },
+}
+
+/// One change. `…Put` writes a whole row, new or not.
+pub enum Change {
+    /// A tenant.
+    TenantPut(Tenant),
+    /// A registration of ours at a provider, with its secrets to seal.
+    RegistrationPut {
+        /// The row.
+        registration: Registration,
+        /// Its secret.
+        secret: Option<ClientSecret>,
+        /// What manages it.
+        token: Option<RegistrationToken>,
+    },
+    /// A connection, without its tokens.
+    ConnectionPut(Box<Connection>),
+    /// A connection's tokens of a generation, to seal in place of the older ones. No refresh token keeps the stored
+    /// one, sealed again for this generation.
+    TokensPut {
+        /// The tenant the sealed values are bound to.
+        tenant: TenantId,
+        /// The connection they are bound to.
+        connection: ConnectionId,
+        /// The generation they are bound to.
+        generation: u64,
+        /// The access token.
+        access: std::sync::Arc<AccessToken>,
+        /// The refresh token.
+        refresh: Option<std::sync::Arc<RefreshToken>>,
+    },
+    /// A connection's tokens are erased.
+    TokensErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A connection and its tokens are erased. Its data key goes too, unless the outbox still needs it.
+    ConnectionErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A revocation is owed.
+    OutboxAdded {
+        /// The item.
+        item: Box<OutboxItem>,
+        /// Its tokens.
+        tokens: OutboxTokens,
+    },
+    /// A revocation was tried.
+    OutboxPut(Box<OutboxItem>),
+    /// A revocation is done: its tokens are erased, and the data key with the last of them.
+    OutboxErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The item.
+        item: OutboxId,
+    },
+    /// A local client without rights.
+    ClientPut(Client),
+    /// A local client is forgotten.
+    ClientErased(AgentId),
+    /// An agent.
+    AgentPut(Agent),
+    /// An agent is forgotten, with its grants. Its keys stay, revoked, until they are swept.
+    AgentErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// An agent key.
+    KeyPut(KeyRecord),
+    /// A grant.
+    GrantPut {
+        /// The tenant of its agent and connection.
+        tenant: TenantId,
+        /// The grant.
+        grant: Grant,
+    },
+    /// A grant is over.
+    GrantErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The grant.
+        grant: GrantId,
+    },
+    /// An approval request.
+    RequestPut(Box<ApprovalRequest>),
+    /// An approval request is over and forgotten.
+    RequestErased(RequestId),
+}

@@ -1,0 +1,173 @@
+//! A refresh begins and ends.
+//!
+//! The hard problem is that the reply about one generation can arrive when another is stored: a person may have
+//! connected again, or disconnected, in the meantime. So a refresh is named by the generation it was begun for, and
+//! its end changes something only where that is still the stored one. What a late reply brings is not dropped either:
+//! fresh tokens nobody will use are owed a revocation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::{AuditEvent, AuditKind};
+use crate::book::Book;
+use crate::change::{Change, OutboxTokens};
+use crate::connection::{Connection, Standing, Trouble, TroubleKind};
+use crate::ids::{ConnectionId, OutboxId};
+use crate::plan::{Effect, Notice, Plan};
+use crate::time::Timestamp;
+use crate::token_reply::{TokenOutcome, TokenSet};
+
+use super::revoking;
+
+/// The first wait after a failure; each further one doubles it.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait between tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What does not pass by itself is looked at this often, in case a person mended it at the provider.
+const STUCK_WAIT: Duration = Duration::from_secs(300);
+
+/// Marks that a refresh of the stored generation is about to be sent.
+pub fn begin(connection: &Connection) -> Plan {
+    let marked = Connection { refreshing: Some(connection.generation), ..connection.clone() };
+    Plan::nothing().change(Change::ConnectionPut(Box::new(marked)))
+}
+
+/// A refresh that has ended.
+pub struct Finished {
+    /// Of which connection.
+    pub connection: ConnectionId,
+    /// The generation whose refresh token was sent.
+    pub generation: u64,
+    /// What came of it.
+    pub outcome: TokenOutcome,
+    /// A random number from 0 up to, not including, 1: spreads the next tries.
+    pub jitter: f64,
+    /// An identifier for a revocation, should one be owed.
+    pub outbox: OutboxId,
+}
+
+/// Decides what the end of a refresh changes.
+pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
+    let Some(connection) = book.connection(finished.connection) else { return Plan::nothing() };
+    if connection.generation != finished.generation {
+        return stale(connection, now, finished);
+    }
+    let ends = connection.standing == Standing::Ending;
+    let plan = match finished.outcome {
+        TokenOutcome::Issued(tokens) => refreshed(connection, now, tokens),
+        TokenOutcome::GrantEnded { why } => return ended(book, connection, now, &why, ends),
+        TokenOutcome::Transient { why, retry_at } => {
+            let retry_at = retry_at.unwrap_or_else(|| now.plus(backoff(connection, finished.jitter)));
+            troubled(connection, now, TroubleKind::Transient, why, retry_at)
+        }
+        TokenOutcome::RateLimited { until } => {
+            troubled(connection, now, TroubleKind::RateLimited, "HTTP 429".to_owned(), until)
+        }
+        TokenOutcome::ClientRejected { why } => {
+            troubled(connection, now, TroubleKind::ClientRejected, why, now.plus(STUCK_WAIT))
+        }
+        TokenOutcome::Misconfigured { why } => {
+            troubled(connection, now, TroubleKind::Misconfigured, why, now.plus(STUCK_WAIT))
+        }
+    };
+    if ends { plan.and(revoking::end(book, connection, now, finished.outbox)) } else { plan }
+}
+
+fn refreshed(connection: &Connection, now: Timestamp, tokens: TokenSet) -> Plan {
+    let recovers = connection.trouble.is_some();
+    let next = with_tokens(connection, now, &tokens);
+    let event = AuditEvent::new(AuditKind::Refreshed)
+        .tenant(connection.tenant)
+        .connection(connection.id)
+        .with("generation", next.generation.to_string());
+    let plan = Plan::nothing().change(tokens_put(&next, tokens)).change(Change::ConnectionPut(Box::new(next))).log(event);
+    if recovers { plan.effect(Effect::Tell(Notice::Recovered(connection.id))) } else { plan }
+}
+
+/// The connection's row once these tokens are its own.
+#[must_use]
+pub fn with_tokens(connection: &Connection, now: Timestamp, tokens: &TokenSet) -> Connection {
+    Connection {
+        generation: connection.generation + 1,
+        refreshing: None,
+        refreshable: tokens.refresh.is_some() || (connection.refreshable && connection.generation > 0),
+        token_type: tokens.token_type.clone(),
+        access_issued_at: tokens.issued_at,
+        access_expires_at: tokens.expires_at,
+        granted: if tokens.granted.stated { tokens.granted.clone() } else { connection.granted.clone() },
+        standing: if connection.standing == Standing::Ending { Standing::Ending } else { Standing::Connected },
+        proven_at: Some(now),
+        trouble: None,
+        ..connection.clone()
+    }
+}
+
+/// The change that seals these tokens as the row's own.
+#[must_use]
+pub fn tokens_put(connection: &Connection, tokens: TokenSet) -> Change {
+    Change::TokensPut {
+        tenant: connection.tenant,
+        connection: connection.id,
+        generation: connection.generation,
+        access: Arc::new(tokens.access),
+        refresh: tokens.refresh.map(Arc::new),
+    }
+}
+
+fn ended(book: &Book, connection: &Connection, now: Timestamp, why: &str, ends: bool) -> Plan {
+    let event = AuditEvent::new(AuditKind::GrantEnded)
+        .tenant(connection.tenant)
+        .connection(connection.id)
+        .with("why", why);
+    if ends {
+        // The provider has ended it already: nothing is owed.
+        return revoking::erase(book, connection).log(event);
+    }
+    let next = Connection {
+        standing: Standing::ReconnectRequired { why: format!("the provider refused to renew it ({why})"), since: now },
+        refreshing: None,
+        refreshable: false,
+        access_expires_at: Some(now),
+        trouble: None,
+        ..connection.clone()
+    };
+    Plan::nothing()
+        .change(Change::TokensErased { tenant: connection.tenant, connection: connection.id })
+        .change(Change::ConnectionPut(Box::new(next)))
+        .log(event)
+        .effect(Effect::Tell(Notice::ReconnectNeeded(connection.id)))
+}
+
+fn troubled(connection: &Connection, now: Timestamp, kind: TroubleKind, last: String, retry_at: Timestamp) -> Plan {
+    let before = connection.trouble.as_ref();
+    let trouble = Trouble {
+        kind,
+        since: before.map_or(now, |trouble| trouble.since),
+        failures: before.map_or(0, |trouble| trouble.failures).saturating_add(1),
+        last,
+        retry_at,
+    };
+    // The mark stays where the reply may have been lost after the provider acted on the request.
+    let next = Connection { trouble: Some(trouble), ..connection.clone() };
+    Plan::nothing().change(Change::ConnectionPut(Box::new(next)))
+}
+
+fn backoff(connection: &Connection, jitter: f64) -> Duration {
+    let failures = connection.trouble.as_ref().map_or(0, |trouble| trouble.failures).min(16);
+    let longest = FIRST_WAIT.saturating_mul(1 << failures).min(LONGEST_WAIT);
+    longest.mul_f64(jitter.clamp(0.0, 1.0)).max(FIRST_WAIT / 10)
+}
+
+fn stale(connection: &Connection, now: Timestamp, finished: Finished) -> Plan {
+    match finished.outcome {
+        TokenOutcome::Issued(tokens) => {
+            let tokens = OutboxTokens::Given { access: tokens.access, refresh: tokens.refresh };
+            revoking::owe(connection, now, finished.outbox, None, tokens)
+        }
+        TokenOutcome::Transient { .. }
+        | TokenOutcome::RateLimited { .. }
+        | TokenOutcome::GrantEnded { .. }
+        | TokenOutcome::ClientRejected { .. }
+        | TokenOutcome::Misconfigured { .. } => Plan::nothing(),
+    }
+}

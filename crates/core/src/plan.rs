@@ -1,0 +1,75 @@
+//! What a decision is: changes to write, events to log, and what to do once both are on disk.
+
+use crate::audit::AuditEvent;
+use crate::change::Change;
+use crate::ids::{ConnectionId, RequestId};
+
+/// Something a person is told. The shell decides how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An agent asks for a grant.
+    ApprovalAsked(RequestId),
+    /// A grant has ended at its provider.
+    ReconnectNeeded(ConnectionId),
+    /// A connection that had ended works again.
+    Recovered(ConnectionId),
+    /// A revocation was given up; the person has to end it at the provider.
+    RevocationGivenUp {
+        /// The connection's name.
+        name: String,
+    },
+}
+
+/// What the broker does after the changes are on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell the person.
+    Tell(Notice),
+    /// Work off the outbox now.
+    WorkOutbox,
+}
+
+/// A decision.
+#[derive(Default)]
+#[must_use]
+pub struct Plan {
+    /// Written in one transaction with the events.
+    pub changes: Vec<Change>,
+    /// Logged in that transaction.
+    pub audit: Vec<AuditEvent>,
+    /// Done after it.
+    pub effects: Vec<Effect>,
+}
+
+impl Plan {
+    /// A decision that changes nothing.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// With a change.
+    pub fn change(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+
+    /// With an event.
+    pub fn log(mut self, event: AuditEvent) -> Self {
+        self.audit.push(event);
+        self
+    }
+
+    /// With an effect.
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+
+    /// Both decisions as one.
+    pub fn and(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self.audit.extend(other.audit);
+        self.effects.extend(other.effects);
+        self
+    }
+}
