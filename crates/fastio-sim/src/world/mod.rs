@@ -1,0 +1,90 @@
+//! Everything the simulator knows, in one place and behind one lock.
+//!
+//! The parts are plain data with plain methods that take `now`; handlers lock the world, call them
+//! and render. Nothing here waits, so the lock is never held across an await.
+
+pub(crate) mod asks;
+pub(crate) mod catalogue;
+pub(crate) mod clients;
+pub(crate) mod ledger;
+pub(crate) mod traffic;
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::knobs::Knobs;
+use crate::secret::Fingerprint;
+
+/// One value that must never be found in clear where a client stores or logs things.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IssuedSecret {
+    /// What it is.
+    pub kind: SecretKind,
+    /// The value itself.
+    pub value: String,
+}
+
+/// What an [`IssuedSecret`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretKind {
+    /// Issued by the token endpoint.
+    AccessToken,
+    /// Issued by the token endpoint.
+    RefreshToken,
+    /// Issued by consent.
+    AuthorizationCode,
+    /// Received at the token endpoint.
+    CodeVerifier,
+    /// Issued by registration.
+    ClientSecret,
+    /// Issued by registration.
+    RegistrationAccessToken,
+}
+
+/// The right to download one file once it was asked for with a token.
+#[derive(Debug)]
+pub(crate) struct Download {
+    pub(crate) workspace_id: String,
+    pub(crate) node_id: String,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) knobs: Knobs,
+    pub(crate) catalogue: catalogue::Catalogue,
+    pub(crate) clients: clients::Clients,
+    pub(crate) asks: asks::Asks,
+    pub(crate) ledger: ledger::Ledger,
+    pub(crate) traffic: traffic::Traffic,
+    pub(crate) downloads: HashMap<Fingerprint, Download>,
+    pub(crate) secrets: Vec<IssuedSecret>,
+}
+
+impl World {
+    pub(crate) fn new(knobs: Knobs, now: OffsetDateTime) -> Self {
+        Self {
+            knobs,
+            catalogue: catalogue::Catalogue::demo(now),
+            clients: clients::Clients::new(now),
+            asks: asks::Asks::default(),
+            ledger: ledger::Ledger::default(),
+            traffic: traffic::Traffic::new(),
+            downloads: HashMap::new(),
+            secrets: Vec::new(),
+        }
+    }
+
+    /// Remembers a secret for the byte scans of tests.
+    pub(crate) fn note_secret(&mut self, kind: SecretKind, value: &str) {
+        if !self.secrets.iter().any(|known| known.value == value) {
+            self.secrets.push(IssuedSecret {
+                kind,
+                value: value.to_owned(),
+            });
+        }
+    }
+}

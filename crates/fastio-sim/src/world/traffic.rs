@@ -1,0 +1,354 @@
+//! What comes in: the request log, the counts, the rate-limit windows and the queued faults.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+
+use crate::fault::{Fault, LimitForm};
+use crate::kind::{Kind, Selector};
+use crate::knobs::{ExpiresHeader, Knobs};
+
+/// How many requests the log remembers.
+const LOG_LENGTH: usize = 10_000;
+/// The length of the ordinary rate-limit windows.
+const WINDOW: Duration = Duration::minutes(1);
+
+/// One request as the log remembers it. No values of parameters and no query, so nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoggedRequest {
+    /// Counts up from 1.
+    pub sequence: u64,
+    /// When it arrived, by the simulator's clock.
+    pub at: String,
+    /// Its method.
+    pub method: String,
+    /// Its path without the query.
+    pub path: String,
+    /// What it was about.
+    pub kind: Kind,
+    /// The names of its query and form parameters.
+    pub parameters: Vec<String>,
+    /// How far it has come.
+    pub progress: Progress,
+    /// The status that was answered, or that would have been.
+    pub status: Option<u16>,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// It is being worked on, or waits in a `delay_ms`.
+    UnderWay,
+    /// It hangs and nothing was done.
+    HangingBeforeWork,
+    /// It hangs and everything was done.
+    HangingAfterWork,
+    /// It was answered.
+    Answered,
+    /// The connection was closed and nothing was done.
+    ClosedBeforeWork,
+    /// The connection was closed and everything was done.
+    DroppedAfterWork,
+}
+
+/// How many requests there were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// By kind; every kind is there.
+    pub kinds: BTreeMap<Kind, u64>,
+    /// By status of the answer.
+    pub statuses: BTreeMap<u16, u64>,
+}
+
+impl Counts {
+    fn zero() -> Self {
+        Self {
+            kinds: Kind::ALL.into_iter().map(|kind| (kind, 0)).collect(),
+            statuses: BTreeMap::new(),
+        }
+    }
+
+    /// How many there were of a kind or group.
+    #[must_use]
+    pub fn of(&self, selector: impl Into<Selector>) -> u64 {
+        let selector = selector.into();
+        self.kinds
+            .iter()
+            .filter(|(kind, _)| selector.matches(**kind))
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+/// A request at the door.
+#[derive(Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) kind: Kind,
+    pub(crate) parameters: Vec<String>,
+}
+
+/// What is to happen to it.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) sequence: u64,
+    pub(crate) limit: LimitReport,
+    pub(crate) verdict: Verdict,
+}
+
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Go on, struck by the fault if there is one.
+    Proceed(Option<Box<Fault>>),
+    /// Answer 429.
+    Limited,
+}
+
+/// What the rate-limit headers of the answer say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitReport {
+    pub(crate) available: u32,
+    pub(crate) max: u32,
+    pub(crate) until: OffsetDateTime,
+    pub(crate) form: LimitForm,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    opened_at: Option<OffsetDateTime>,
+    used: u32,
+}
+
+#[derive(Debug)]
+struct FaultWindow {
+    kind: Selector,
+    path_contains: Option<String>,
+    until: OffsetDateTime,
+    form: LimitForm,
+}
+
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    counts: Counts,
+    log: VecDeque<LoggedRequest>,
+    last_sequence: u64,
+    faults: Vec<Fault>,
+    windows: Vec<FaultWindow>,
+    api: Bucket,
+    discovery: Bucket,
+}
+
+impl Traffic {
+    pub(crate) fn new() -> Self {
+        Self {
+            counts: Counts::zero(),
+            log: VecDeque::new(),
+            last_sequence: 0,
+            faults: Vec::new(),
+            windows: Vec::new(),
+            api: Bucket::default(),
+            discovery: Bucket::default(),
+        }
+    }
+
+    /// Counts and logs a request, and decides what happens to it.
+    pub(crate) fn admit(
+        &mut self,
+        arrival: Arrival<'_>,
+        knobs: &Knobs,
+        now: OffsetDateTime,
+    ) -> Admission {
+        *self.counts.kinds.entry(arrival.kind).or_default() += 1;
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        let (bucket, max) = if arrival.kind == Kind::Discovery {
+            (&mut self.discovery, knobs.discovery_limit_per_minute)
+        } else {
+            (&mut self.api, knobs.api_limit_per_minute)
+        };
+        let (available, window_end) = bucket.take(max, now);
+        let ordinary = LimitReport {
+            available: available.unwrap_or(0),
+            max,
+            until: window_end,
+            form: form_of(knobs.expires_header),
+        };
+        let counted = !matches!(arrival.kind, Kind::Consent | Kind::Unknown);
+        let (limit, verdict) = if let Some((until, form)) = self.fault_window(&arrival, now) {
+            (
+                LimitReport {
+                    available: 0,
+                    until,
+                    form,
+                    ..ordinary
+                },
+                Verdict::Limited,
+            )
+        } else if counted && available.is_none() {
+            (ordinary, Verdict::Limited)
+        } else {
+            match self.take_fault(&arrival) {
+                Some(fault) => match self.open_window(&fault, now) {
+                    Some((until, form)) => (
+                        LimitReport {
+                            available: 0,
+                            until,
+                            form,
+                            ..ordinary
+                        },
+                        Verdict::Limited,
+                    ),
+                    None => (ordinary, Verdict::Proceed(Some(fault))),
+                },
+                None => (ordinary, Verdict::Proceed(None)),
+            }
+        };
+        if self.log.len() == LOG_LENGTH {
+            self.log.pop_front();
+        }
+        self.log.push_back(LoggedRequest {
+            sequence,
+            at: crate::clock::fastio_datetime(now),
+            method: arrival.method.to_owned(),
+            path: arrival.path.to_owned(),
+            kind: arrival.kind,
+            parameters: arrival.parameters,
+            progress: Progress::UnderWay,
+            status: None,
+        });
+        Admission {
+            sequence,
+            limit,
+            verdict,
+        }
+    }
+
+    /// Notes how far a request has come.
+    pub(crate) fn progress(&mut self, sequence: u64, progress: Progress, status: Option<u16>) {
+        if let (Progress::Answered, Some(status)) = (progress, status) {
+            *self.counts.statuses.entry(status).or_default() += 1;
+        }
+        if let Some(entry) = self
+            .log
+            .iter_mut()
+            .rev()
+            .find(|entry| entry.sequence == sequence)
+        {
+            entry.progress = progress;
+            entry.status = status.or(entry.status);
+        }
+    }
+
+    /// The place of the newest request in the log.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    pub(crate) fn queue(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    pub(crate) fn clear_faults(&mut self) {
+        self.faults.clear();
+        self.windows.clear();
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub(crate) fn reset_counts(&mut self) {
+        self.counts = Counts::zero();
+        self.log.clear();
+    }
+
+    pub(crate) fn log(&self) -> impl Iterator<Item = &LoggedRequest> {
+        self.log.iter()
+    }
+
+    fn fault_window(
+        &mut self,
+        arrival: &Arrival<'_>,
+        now: OffsetDateTime,
+    ) -> Option<(OffsetDateTime, LimitForm)> {
+        self.windows.retain(|window| now < window.until);
+        self.windows
+            .iter()
+            .find(|window| arrival.is_meant(window.kind, window.path_contains.as_deref()))
+            .map(|window| (window.until, window.form))
+    }
+
+    fn take_fault(&mut self, arrival: &Arrival<'_>) -> Option<Box<Fault>> {
+        let index = self.faults.iter().position(|fault| {
+            fault.count > 0 && arrival.is_meant(fault.kind, fault.path_contains.as_deref())
+        })?;
+        let fault = &mut self.faults[index];
+        fault.count -= 1;
+        let struck = fault.clone();
+        if fault.count == 0 {
+            self.faults.remove(index);
+        }
+        Some(Box::new(struck))
+    }
+
+    /// A fault that limits opens its window with the request that it struck.
+    fn open_window(
+        &mut self,
+        fault: &Fault,
+        now: OffsetDateTime,
+    ) -> Option<(OffsetDateTime, LimitForm)> {
+        let limit = fault.rate_limit?;
+        let length = Duration::seconds(i64::try_from(limit.window_s).unwrap_or(i64::MAX / 1000));
+        let until = crate::clock::rounded_up(now + length);
+        self.windows.push(FaultWindow {
+            kind: fault.kind,
+            path_contains: fault.path_contains.clone(),
+            until,
+            form: limit.header,
+        });
+        Some((until, limit.header))
+    }
+}
+
+impl Bucket {
+    /// Takes one request out; says how many are left, or `None` when there was none to take, and
+    /// when the window ends.
+    fn take(&mut self, max: u32, now: OffsetDateTime) -> (Option<u32>, OffsetDateTime) {
+        let opened_at = match self.opened_at {
+            Some(opened_at) if now < opened_at + WINDOW => opened_at,
+            _ => {
+                self.used = 0;
+                now
+            }
+        };
+        self.opened_at = Some(opened_at);
+        let left = max
+            .checked_sub(self.used)
+            .and_then(|left| left.checked_sub(1));
+        if left.is_some() {
+            self.used += 1;
+        }
+        (left, crate::clock::rounded_up(opened_at + WINDOW))
+    }
+}
+
+impl Arrival<'_> {
+    fn is_meant(&self, kind: Selector, path_contains: Option<&str>) -> bool {
+        kind.matches(self.kind) && path_contains.is_none_or(|part| self.path.contains(part))
+    }
+}
+
+fn form_of(header: ExpiresHeader) -> LimitForm {
+    match header {
+        ExpiresHeader::Datetime => LimitForm::Datetime,
+        ExpiresHeader::Epoch => LimitForm::Epoch,
+        ExpiresHeader::Absent => LimitForm::None,
+    }
+}

@@ -1,0 +1,16 @@
+//! What the simulator promises, asked over real HTTP.
+
+mod account;
+mod authorize;
+mod consent;
+mod control;
+mod discovery;
+mod faults;
+mod limits;
+mod program;
+mod refresh;
+mod registration;
+mod sessions;
+mod storage;
+mod token;
+mod world;
