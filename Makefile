@@ -1,0 +1,53 @@
+# The repository's own commands. `make` alone lists them.
+
+SHELL := /bin/bash
+# CI must build what was committed; a person may be in the middle of changing a dependency.
+LOCKED := $(if $(CI),--locked)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test check fmt soak bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: ## install what build, demo, tests, checks and benchmarks need
+	scripts/setup all
+
+build: ## the programs, optimised, in target/release
+	scripts/setup build
+	cargo build --release $(LOCKED)
+
+demo: ## the whole story on this machine, with no account
+	scripts/setup demo
+	scripts/demo
+
+test: ## every test that ends in reasonable time; starts what it needs by itself
+	scripts/setup test
+	npm --prefix tests/peers test --silent
+	cargo test $(LOCKED)
+
+check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
+	scripts/setup check
+	cargo fmt --all --check
+	cargo clippy --all-targets $(LOCKED) -- -D warnings
+	cargo deny $(LOCKED) --log-level error --exclude-dev check --allow unused-wrapper bans
+	cargo deny $(LOCKED) --log-level error check licenses sources
+	cargo machete
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(LOCKED)
+	git grep --untracked -lE '^#!.*bash' | xargs shellcheck
+	scripts/check-repo
+
+fmt: ## format the code
+	cargo fmt --all
+
+soak: ## the long tests: those marked #[ignore = "soak: …"]
+	scripts/setup test
+	cargo test --release $(LOCKED) -- --ignored --nocapture
+
+bench: ## measure against a bare floor on this machine
+	scripts/setup bench
+	scripts/bench
+
+clean: ## remove what was built or fetched into this folder
+	cargo clean
+	rm -rf tests/peers/node_modules
