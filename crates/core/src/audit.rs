@@ -108,7 +108,13 @@ impl AuditEvent {
     /// An event about nothing in particular.
     #[must_use]
     pub fn new(kind: AuditKind) -> Self {
-        Self { kind, tenant: None, connection: None, agent: None, detail: BTreeMap::new() }
+        Self {
+            kind,
+            tenant: None,
+            connection: None,
+            agent: None,
+            detail: BTreeMap::new(),
+        }
     }
 
     /// In this tenant.

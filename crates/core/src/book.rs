@@ -76,7 +76,8 @@ impl Book {
     /// A connection by its name, if it belongs to that tenant.
     #[must_use]
     pub fn connection_of(&self, tenant: TenantId, name: &Name) -> Option<&Arc<Connection>> {
-        self.connection_named(name).filter(|connection| connection.tenant == tenant)
+        self.connection_named(name)
+            .filter(|connection| connection.tenant == tenant)
     }
 
     /// All revocations still owed.
@@ -134,13 +135,15 @@ impl Book {
         let first = GrantId::from_random([0; 16]);
         self.grants
             .range((agent, first)..)
-            .take_while(move |((owner, _), _)| *owner == agent).map(|(_, grant)| grant)
+            .take_while(move |((owner, _), _)| *owner == agent)
+            .map(|(_, grant)| grant)
     }
 
     /// The grant of an agent for a connection.
     #[must_use]
     pub fn grant(&self, agent: AgentId, connection: ConnectionId) -> Option<&Arc<Grant>> {
-        self.grants_of(agent).find(|grant| grant.connection == connection)
+        self.grants_of(agent)
+            .find(|grant| grant.connection == connection)
     }
 
     /// All grants.
@@ -150,7 +153,9 @@ impl Book {
 
     /// The grants for a connection.
     pub fn grants_for(&self, connection: ConnectionId) -> impl Iterator<Item = &Arc<Grant>> {
-        self.grants.values().filter(move |grant| grant.connection == connection)
+        self.grants
+            .values()
+            .filter(move |grant| grant.connection == connection)
     }
 
     /// All approval requests.
@@ -171,7 +176,8 @@ impl Book {
                 self.tenants.insert(tenant.id, Arc::new(tenant.clone()));
             }
             Change::RegistrationPut { registration, .. } => {
-                self.registrations.insert(registration.id, Arc::new(registration.clone()));
+                self.registrations
+                    .insert(registration.id, Arc::new(registration.clone()));
             }
             Change::ConnectionPut(connection) => self.put_connection(connection),
             // Tokens are sealed in the store; the row that describes them comes as a change of its own.
@@ -193,7 +199,10 @@ impl Book {
                 self.agents.insert(agent.id, Arc::new(agent.clone()));
             }
             Change::AgentErased { agent, .. } => {
-                let owned: Vec<_> = self.grants_of(*agent).map(|grant| (grant.agent, grant.id)).collect();
+                let owned: Vec<_> = self
+                    .grants_of(*agent)
+                    .map(|grant| (grant.agent, grant.id))
+                    .collect();
                 for grant in owned {
                     self.grants.remove(&grant);
                 }
@@ -203,7 +212,8 @@ impl Book {
                 self.keys.insert(key.hash, Arc::new(key.clone()));
             }
             Change::GrantPut { grant, .. } => {
-                self.grants.insert((grant.agent, grant.id), Arc::new(grant.clone()));
+                self.grants
+                    .insert((grant.agent, grant.id), Arc::new(grant.clone()));
             }
             Change::GrantErased { grant, .. } => {
                 let found = self.grants.keys().find(|(_, id)| id == grant).copied();
@@ -212,7 +222,8 @@ impl Book {
                 }
             }
             Change::RequestPut(request) => {
-                self.requests.insert(request.id, Arc::new((**request).clone()));
+                self.requests
+                    .insert(request.id, Arc::new((**request).clone()));
             }
             Change::RequestErased(request) => {
                 self.requests.remove(request);
@@ -226,15 +237,20 @@ impl Book {
         {
             self.connection_names.remove(&before.name);
         }
-        self.connection_names.insert(connection.name.clone(), connection.id);
-        self.connections.insert(connection.id, Arc::new(connection.clone()));
+        self.connection_names
+            .insert(connection.name.clone(), connection.id);
+        self.connections
+            .insert(connection.id, Arc::new(connection.clone()));
     }
 
     fn erase_connection(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
             self.connection_names.remove(&gone.name);
         }
-        let orphans: Vec<_> = self.grants_for(connection).map(|grant| (grant.agent, grant.id)).collect();
+        let orphans: Vec<_> = self
+            .grants_for(connection)
+            .map(|grant| (grant.agent, grant.id))
+            .collect();
         for grant in orphans {
             self.grants.remove(&grant);
         }

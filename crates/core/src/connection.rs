@@ -152,7 +152,9 @@ impl Connection {
         if !self.access_is_live(now) {
             return false;
         }
-        let Some(end) = self.access_expires_at else { return true };
+        let Some(end) = self.access_expires_at else {
+            return true;
+        };
         let lifetime = end.since(self.access_issued_at);
         let least = LEAST_VALIDITY.min(lifetime / 2);
         let is_young = now.since(self.access_issued_at) < LEAST_AGE.min(lifetime / 2);
@@ -168,7 +170,10 @@ impl Connection {
     pub fn access_is_live(&self, now: Timestamp) -> bool {
         // A clock set back must not lengthen a token's life past what was measured when it was issued.
         let clock_is_sane = now >= self.access_issued_at.minus(CLOCK_SLACK);
-        self.generation > 0 && self.access_expires_at.is_none_or(|end| now < end && clock_is_sane)
+        self.generation > 0
+            && self
+                .access_expires_at
+                .is_none_or(|end| now < end && clock_is_sane)
     }
 }
 

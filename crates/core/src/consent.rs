@@ -68,11 +68,23 @@ impl CallbackParameters {
         };
         let address = url::Url::parse(text.trim()).map_err(|_| unreadable())?;
         let found = Self::new(address.query_pairs().into_owned().collect());
-        if found.pairs.iter().any(|(name, _)| name == "code" || name == "error") { Ok(found) } else { Err(unreadable()) }
+        if found
+            .pairs
+            .iter()
+            .any(|(name, _)| name == "code" || name == "error")
+        {
+            Ok(found)
+        } else {
+            Err(unreadable())
+        }
     }
 
     fn only(&self, name: &str) -> Result<Option<&str>, Refusal> {
-        let mut found = self.pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let mut found = self
+            .pairs
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str());
         let first = found.next();
         if found.next().is_some() {
             return Err(mismatch(&format!("it names `{name}` twice")));
@@ -114,12 +126,17 @@ pub fn check_answer(
             return Err(mismatch("it comes from another issuer"));
         }
         None if consent.provider.iss_promised && error.is_none() => {
-            return Err(mismatch("the provider promises `iss` in its answers and this one has none"));
+            return Err(mismatch(
+                "the provider promises `iss` in its answers and this one has none",
+            ));
         }
         _ => {}
     }
     if let Some(error) = error {
-        return Ok(ConsentAnswer::Refused(declined(&consent.provider.title, error)));
+        return Ok(ConsentAnswer::Refused(declined(
+            &consent.provider.title,
+            error,
+        )));
     }
     match answer.only("code")? {
         Some(code) => Ok(ConsentAnswer::Code(AuthorizationCode::new(code.to_owned()))),
@@ -138,7 +155,11 @@ pub fn expired() -> Refusal {
 }
 
 fn declined(title: &str, error: &str) -> Refusal {
-    let word: String = error.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(40).collect();
+    let word: String = error
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_')
+        .take(40)
+        .collect();
     if word == "access_denied" {
         Refusal::new(
             Code::ConsentDeclined,
@@ -188,7 +209,11 @@ pub(crate) mod tests {
                 authentication: ClientAuthentication::None,
                 registration: None,
             },
-            ask: Ask { scope: "workspace".to_owned(), read_only: false, agent_name: "Doorward".to_owned() },
+            ask: Ask {
+                scope: "workspace".to_owned(),
+                read_only: false,
+                agent_name: "Doorward".to_owned(),
+            },
             device_name: "doorward-1".to_owned(),
             redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
             state: "right".to_owned(),
@@ -209,22 +234,58 @@ pub(crate) mod tests {
     #[test]
     fn only_the_answer_to_the_question_asked_is_believed() {
         assert_eq!(verdict(false, "code=c&state=right", 0), "code c");
-        assert_eq!(verdict(false, "code=c&state=wrong", 0), "not ours: consent_mismatch");
+        assert_eq!(
+            verdict(false, "code=c&state=wrong", 0),
+            "not ours: consent_mismatch"
+        );
         assert_eq!(verdict(false, "code=c", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(false, "code=c&state=", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(false, "code=c&state=right&state=right", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(false, "code=c&code=d&state=right", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(false, "code=c&state=right&iss=https://evil.example", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(true, "code=c&state=right", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(true, "code=c&state=right&iss=https://api.fast.io", 0), "code c");
-        assert_eq!(verdict(false, "code=c&state=right", 600), "over: consent_expired");
+        assert_eq!(
+            verdict(false, "code=c&state=", 0),
+            "not ours: consent_mismatch"
+        );
+        assert_eq!(
+            verdict(false, "code=c&state=right&state=right", 0),
+            "not ours: consent_mismatch"
+        );
+        assert_eq!(
+            verdict(false, "code=c&code=d&state=right", 0),
+            "not ours: consent_mismatch"
+        );
+        assert_eq!(
+            verdict(false, "code=c&state=right&iss=https://evil.example", 0),
+            "not ours: consent_mismatch"
+        );
+        assert_eq!(
+            verdict(true, "code=c&state=right", 0),
+            "not ours: consent_mismatch"
+        );
+        assert_eq!(
+            verdict(true, "code=c&state=right&iss=https://api.fast.io", 0),
+            "code c"
+        );
+        assert_eq!(
+            verdict(false, "code=c&state=right", 600),
+            "over: consent_expired"
+        );
     }
 
     #[test]
     fn a_refusal_ends_the_consent_even_without_state() {
-        assert_eq!(verdict(false, "error=access_denied", 0), "over: consent_declined");
-        assert_eq!(verdict(false, "error=access_denied&state=right", 0), "over: consent_declined");
-        assert_eq!(verdict(false, "error=access_denied&state=wrong", 0), "not ours: consent_mismatch");
-        assert_eq!(verdict(false, "error=server_error&state=right", 0), "over: provider_rejected");
+        assert_eq!(
+            verdict(false, "error=access_denied", 0),
+            "over: consent_declined"
+        );
+        assert_eq!(
+            verdict(false, "error=access_denied&state=right", 0),
+            "over: consent_declined"
+        );
+        assert_eq!(
+            verdict(false, "error=access_denied&state=wrong", 0),
+            "not ours: consent_mismatch"
+        );
+        assert_eq!(
+            verdict(false, "error=server_error&state=right", 0),
+            "over: provider_rejected"
+        );
     }
 }

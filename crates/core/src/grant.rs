@@ -146,7 +146,10 @@ impl TryFrom<RawRights> for Rights {
 
 impl From<Rights> for RawRights {
     fn from(rights: Rights) -> Self {
-        Self { doors: rights.doors, policy: rights.policy }
+        Self {
+            doors: rights.doors,
+            policy: rights.policy,
+        }
     }
 }
 
@@ -204,13 +207,19 @@ mod tests {
 
     #[test]
     fn a_limited_grant_never_includes_the_token_door() {
-        let limited = Policy { read_only: true, ..Policy::default() };
+        let limited = Policy {
+            read_only: true,
+            ..Policy::default()
+        };
         assert!(Rights::new(vec![Door::Proxy], limited.clone()).is_ok());
         let refused = Rights::new(vec![Door::Proxy, Door::Token], limited).unwrap_err();
         assert_eq!(refused.code, Code::RightsInvalid);
         assert!(Rights::new(vec![Door::Token, Door::Proxy], Policy::default()).is_ok());
         assert!(Rights::new(vec![], Policy::default()).is_err());
         let forged = r#"{"doors":["token"],"policy":{"path_prefixes":["/x"]}}"#;
-        assert!(serde_json::from_str::<Rights>(forged).is_err(), "a row cannot bring back what cannot be made");
+        assert!(
+            serde_json::from_str::<Rights>(forged).is_err(),
+            "a row cannot bring back what cannot be made"
+        );
     }
 }

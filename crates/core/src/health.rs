@@ -44,8 +44,14 @@ impl Health {
     #[must_use]
     pub fn of(connection: &Connection, in_flight: bool, now: Timestamp) -> Self {
         match &connection.standing {
-            Standing::ReconnectRequired { why, .. } => return Self::ReconnectRequired { why: why.clone() },
-            Standing::Ending => return Self::ReconnectRequired { why: "it is being disconnected".to_owned() },
+            Standing::ReconnectRequired { why, .. } => {
+                return Self::ReconnectRequired { why: why.clone() };
+            }
+            Standing::Ending => {
+                return Self::ReconnectRequired {
+                    why: "it is being disconnected".to_owned(),
+                };
+            }
             Standing::Connected | Standing::Unproven => {}
         }
         if connection.paused {
@@ -56,10 +62,17 @@ impl Health {
         }
         match &connection.trouble {
             Some(trouble) if trouble.kind == TroubleKind::RateLimited && now < trouble.retry_at => {
-                Self::RateLimited { until: trouble.retry_at }
+                Self::RateLimited {
+                    until: trouble.retry_at,
+                }
             }
-            Some(trouble) => Self::Degraded { last_error: trouble.last.clone(), next_try: trouble.retry_at },
-            None if connection.standing == Standing::Unproven || connection.proven_at.is_none() => Self::Unproven,
+            Some(trouble) => Self::Degraded {
+                last_error: trouble.last.clone(),
+                next_try: trouble.retry_at,
+            },
+            None if connection.standing == Standing::Unproven || connection.proven_at.is_none() => {
+                Self::Unproven
+            }
             None => Self::Connected,
         }
     }

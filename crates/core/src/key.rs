@@ -25,7 +25,10 @@ impl AgentKey {
     /// Makes a key from 256 random bits.
     #[must_use]
     pub fn from_random(bytes: [u8; 32]) -> Self {
-        Self(SecretString::from(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
+        Self(SecretString::from(format!(
+            "{PREFIX}{}",
+            URL_SAFE_NO_PAD.encode(bytes)
+        )))
     }
 
     /// The text itself, for the one answer that shows it.
@@ -45,7 +48,9 @@ impl AgentKey {
     pub fn is_well_formed(text: &str) -> bool {
         text.strip_prefix(PREFIX).is_some_and(|body| {
             body.len() == BODY_LENGTH
-                && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                && body
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         })
     }
 }
@@ -145,7 +150,13 @@ mod tests {
         assert!(AgentKey::is_well_formed(key.expose()));
         assert_eq!(key.expose().len(), 47);
         assert_eq!(key.hash(), KeyHash::of(key.expose()));
-        for wrong in ["", "dwk_", "dwk_short", &key.expose()[1..], &format!("{}=", &key.expose()[..46])] {
+        for wrong in [
+            "",
+            "dwk_",
+            "dwk_short",
+            &key.expose()[1..],
+            &format!("{}=", &key.expose()[..46]),
+        ] {
             assert!(!AgentKey::is_well_formed(wrong), "{wrong}");
         }
     }

@@ -27,7 +27,9 @@ pub trait Headers {
 
 impl Headers for [(String, String)] {
     fn header(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -40,10 +42,16 @@ pub fn limited_until(now: Timestamp, headers: &(impl Headers + ?Sized)) -> Times
 /// The moment a reply states for the next try, in whichever form; nothing where it states none.
 #[must_use]
 pub fn stated_retry(now: Timestamp, headers: &(impl Headers + ?Sized)) -> Option<Timestamp> {
-    ["retry-after", "x-ve-limit-expires", "x-rate-limit-expiry", "ratelimit-reset", "x-ratelimit-reset"]
-        .into_iter()
-        .find_map(|name| moment(now, headers.header(name)?))
-        .map(|until| until.max(now).min(now.plus(LONGEST_WAIT)))
+    [
+        "retry-after",
+        "x-ve-limit-expires",
+        "x-rate-limit-expiry",
+        "ratelimit-reset",
+        "x-ratelimit-reset",
+    ]
+    .into_iter()
+    .find_map(|name| moment(now, headers.header(name)?))
+    .map(|until| until.max(now).min(now.plus(LONGEST_WAIT)))
 }
 
 fn moment(now: Timestamp, text: &str) -> Option<Timestamp> {
@@ -60,7 +68,9 @@ fn moment(now: Timestamp, text: &str) -> Option<Timestamp> {
     if let Ok(parsed) = PrimitiveDateTime::parse(zoneless, &plain) {
         return Some(Timestamp::from_secs(parsed.assume_utc().unix_timestamp()));
     }
-    let numeric_zone = text.strip_suffix("GMT").map_or_else(|| text.to_owned(), |rest| format!("{rest}+0000"));
+    let numeric_zone = text
+        .strip_suffix("GMT")
+        .map_or_else(|| text.to_owned(), |rest| format!("{rest}+0000"));
     OffsetDateTime::parse(&numeric_zone, &Rfc2822)
         .or_else(|_| OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339))
         .ok()
@@ -73,18 +83,26 @@ mod tests {
 
     fn until(headers: &[(&str, &str)]) -> i64 {
         let now = Timestamp::from_secs(1_777_074_540); // 2026-04-24 23:49:00 UTC
-        let owned: Vec<(String, String)> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let owned: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         limited_until(now, owned.as_slice()).as_secs() - now.as_secs()
     }
 
     #[test]
     fn a_limit_is_read_in_every_form() {
-        assert_eq!(until(&[("x-ve-limit-expires", "2026-04-24 23:49:04 UTC")]), 4);
+        assert_eq!(
+            until(&[("x-ve-limit-expires", "2026-04-24 23:49:04 UTC")]),
+            4
+        );
         assert_eq!(until(&[("X-Rate-Limit-Expiry", "1777074547")]), 7);
         assert_eq!(until(&[("ratelimit-reset", "9")]), 9);
         assert_eq!(until(&[("Retry-After", "3")]), 3);
-        assert_eq!(until(&[("Retry-After", "Fri, 24 Apr 2026 23:49:05 GMT")]), 5);
+        assert_eq!(
+            until(&[("Retry-After", "Fri, 24 Apr 2026 23:49:05 GMT")]),
+            5
+        );
         assert_eq!(until(&[("x-ve-limit-expires", "2026-04-24T23:49:06Z")]), 6);
     }
 
@@ -93,7 +111,10 @@ mod tests {
         assert_eq!(until(&[]), 60);
         assert_eq!(until(&[("retry-after", "soon")]), 60);
         assert_eq!(until(&[("retry-after", "-5")]), 60);
-        assert_eq!(until(&[("x-ve-limit-expires", "2020-01-01 00:00:00 UTC")]), 0);
+        assert_eq!(
+            until(&[("x-ve-limit-expires", "2020-01-01 00:00:00 UTC")]),
+            0
+        );
         assert_eq!(until(&[("retry-after", "9999999")]), 24 * 3600);
     }
 }

@@ -32,8 +32,12 @@ impl FromStr for Name {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-        let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        let begins_well = text
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         if begins_well && text.len() <= NAME_LENGTH && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
@@ -84,7 +88,11 @@ impl ClaimedName {
             .collect();
         let single_spaced = kept.split_whitespace().collect::<Vec<_>>().join(" ");
         let short: String = single_spaced.chars().take(CLAIMED_LENGTH).collect();
-        Self(if short.is_empty() { "unnamed agent".to_owned() } else { short })
+        Self(if short.is_empty() {
+            "unnamed agent".to_owned()
+        } else {
+            short
+        })
     }
 
     /// The name as text.
@@ -130,14 +138,28 @@ mod tests {
         for good in ["fastio", "a", "work-2", "x.y_z", "9lives"] {
             assert!(good.parse::<Name>().is_ok(), "{good}");
         }
-        for bad in ["", "-a", ".", "..", "A", "a b", "a/b", "a:b", "é", &"a".repeat(41)] {
+        for bad in [
+            "",
+            "-a",
+            ".",
+            "..",
+            "A",
+            "a b",
+            "a/b",
+            "a:b",
+            "é",
+            &"a".repeat(41),
+        ] {
             assert!(bad.parse::<Name>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_claimed_name_cannot_forge_a_prompt() {
-        assert_eq!(ClaimedName::clean("Nice <b>agent</b>\n\u{202E}PIN ok").as_str(), "Nice bagent/b PIN ok");
+        assert_eq!(
+            ClaimedName::clean("Nice <b>agent</b>\n\u{202E}PIN ok").as_str(),
+            "Nice bagent/b PIN ok"
+        );
         assert_eq!(ClaimedName::clean("\u{1b}[2J").as_str(), "[2J");
         assert_eq!(ClaimedName::clean(" \u{200B} ").as_str(), "unnamed agent");
         assert_eq!(ClaimedName::clean(&"x".repeat(500)).as_str().len(), 64);

@@ -46,8 +46,10 @@ impl OutboxItem {
     #[must_use]
     pub fn after_failure(mut self, now: Timestamp, why: String, stated: Option<Timestamp>) -> Self {
         self.attempts = self.attempts.saturating_add(1);
-        let doubling = Duration::from_secs(1_u64 << self.attempts.min(12)).min(Duration::from_secs(3600));
-        self.next_try = (now.since(self.created_at) < GIVE_UP_AFTER).then(|| stated.unwrap_or(now.plus(doubling)));
+        let doubling =
+            Duration::from_secs(1_u64 << self.attempts.min(12)).min(Duration::from_secs(3600));
+        self.next_try = (now.since(self.created_at) < GIVE_UP_AFTER)
+            .then(|| stated.unwrap_or(now.plus(doubling)));
         self.last_error = Some(why);
         self
     }

@@ -34,7 +34,11 @@ impl Wanted {
     /// Reads an OAuth `scope`: words of the form `NAME:door`, or `NAME` for the default door.
     pub fn parse_scope(scope: &str) -> Result<Vec<Self>, Refusal> {
         let wrong = |word: &str| {
-            let word: String = word.chars().filter(|letter| !letter.is_control()).take(60).collect();
+            let word: String = word
+                .chars()
+                .filter(|letter| !letter.is_control())
+                .take(60)
+                .collect();
             Refusal::new(
                 Code::BadRequest,
                 format!("{word:?} is not a scope of Doorward."),
@@ -43,7 +47,9 @@ impl Wanted {
         };
         let mut wanted = Vec::new();
         for word in scope.split_ascii_whitespace() {
-            let (name, door) = word.rsplit_once(':').unwrap_or((word, Door::Proxy.as_str()));
+            let (name, door) = word
+                .rsplit_once(':')
+                .unwrap_or((word, Door::Proxy.as_str()));
             let item = Self {
                 connection: name.parse().map_err(|_| wrong(word))?,
                 door: door.parse().map_err(|_| wrong(word))?,
@@ -52,7 +58,11 @@ impl Wanted {
                 wanted.push(item);
             }
         }
-        if wanted.is_empty() || wanted.len() > MOST_WANTED { Err(wrong(scope)) } else { Ok(wanted) }
+        if wanted.is_empty() || wanted.len() > MOST_WANTED {
+            Err(wrong(scope))
+        } else {
+            Ok(wanted)
+        }
     }
 
     /// The scope word.
@@ -149,14 +159,22 @@ pub fn user_code(random: [u8; 16]) -> String {
         .collect();
     letters.resize(8, 'X');
     let (left, right) = letters.split_at(4);
-    format!("{}-{}", left.iter().collect::<String>(), right.iter().collect::<String>())
+    format!(
+        "{}-{}",
+        left.iter().collect::<String>(),
+        right.iter().collect::<String>()
+    )
 }
 
 /// The one spelling of a user code that a person may have typed in any case, with or without the dash.
 #[must_use]
 pub fn normalised_user_code(typed: &str) -> String {
-    let letters: String =
-        typed.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).take(8).collect();
+    let letters: String = typed
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_uppercase())
+        .take(8)
+        .collect();
     match letters.split_at_checked(4) {
         Some((left, right)) => format!("{left}-{right}"),
         None => letters,
@@ -178,8 +196,19 @@ mod tests {
     #[test]
     fn a_scope_names_connections_and_doors() {
         let wanted = Wanted::parse_scope("fastio:token work.2 fastio:token").unwrap();
-        assert_eq!(wanted.iter().map(Wanted::as_scope).collect::<Vec<_>>(), ["fastio:token", "work.2:proxy"]);
-        for bad in ["", "  ", "fastio:", ":token", "fastio:window", "Fast:token", "a b c d e f g h i"] {
+        assert_eq!(
+            wanted.iter().map(Wanted::as_scope).collect::<Vec<_>>(),
+            ["fastio:token", "work.2:proxy"]
+        );
+        for bad in [
+            "",
+            "  ",
+            "fastio:",
+            ":token",
+            "fastio:window",
+            "Fast:token",
+            "a b c d e f g h i",
+        ] {
             assert!(Wanted::parse_scope(bad).is_err(), "{bad}");
         }
     }

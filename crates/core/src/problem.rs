@@ -160,13 +160,22 @@ impl Refusal {
     /// A refusal with its reason and its remedy.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), hint: hint.into(), retry_after_seconds: None }
+        Self {
+            code,
+            detail: detail.into(),
+            hint: hint.into(),
+            retry_after_seconds: None,
+        }
     }
 
     /// The same refusal, with the time after which asking again makes sense (rounded up to whole seconds).
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after_seconds = Some(u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
+        self.retry_after_seconds = Some(
+            u64::try_from(wait.as_millis().div_ceil(1000))
+                .unwrap_or(u64::MAX)
+                .max(1),
+        );
         self
     }
 }

@@ -67,7 +67,11 @@ impl Manifest {
     /// Reads a manifest.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         toml::from_str(text).map_err(|error| {
-            Refusal::new(Code::ProviderUnknown, format!("The manifest cannot be read: {error}"), "Mend the file.")
+            Refusal::new(
+                Code::ProviderUnknown,
+                format!("The manifest cannot be read: {error}"),
+                "Mend the file.",
+            )
         })
     }
 
@@ -133,7 +137,9 @@ pub fn parse_base(text: &str) -> Result<Url, Refusal> {
     if base.query().is_some() || base.fragment().is_some() {
         return Err(wrong("it has a query or a fragment"));
     }
-    AddressRule::for_typed(&base).check(&base).map_err(|refusal| wrong(refusal.detail.trim_end_matches('.')))?;
+    AddressRule::for_typed(&base)
+        .check(&base)
+        .map_err(|refusal| wrong(refusal.detail.trim_end_matches('.')))?;
     Ok(base)
 }
 
@@ -154,7 +160,11 @@ impl AddressRule {
     /// The rule that follows from what a person typed.
     #[must_use]
     pub fn for_typed(base: &Url) -> Self {
-        if is_private_host(base) { Self::Typed } else { Self::Public }
+        if is_private_host(base) {
+            Self::Typed
+        } else {
+            Self::Public
+        }
     }
 
     /// Whether an address may be used. Names are checked again when they are resolved.
@@ -165,11 +175,14 @@ impl AddressRule {
             ("https", Self::Public) if private => Some("it points into a private network"),
             ("https", Self::Public) => None,
             ("http", Self::Typed) if private => None,
-            ("http", _) => Some("plain http is allowed only to an address on this machine or network that you typed"),
+            ("http", _) => Some(
+                "plain http is allowed only to an address on this machine or network that you typed",
+            ),
             _ => Some("only https can be used"),
         };
         let reason = reason.or_else(|| {
-            (!address.username().is_empty() || address.password().is_some()).then_some("it carries a user name")
+            (!address.username().is_empty() || address.password().is_some())
+                .then_some("it carries a user name")
         });
         match reason {
             None => Ok(()),
@@ -183,7 +196,12 @@ impl AddressRule {
 }
 
 fn shown(address: &Url) -> String {
-    let text: String = address.as_str().chars().filter(|letter| !letter.is_control()).take(120).collect();
+    let text: String = address
+        .as_str()
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(120)
+        .collect();
     format!("{text:?}")
 }
 
@@ -193,7 +211,10 @@ fn is_private_host(address: &Url) -> bool {
         Some(Host::Ipv6(ip)) => is_private_ip(ip.into()),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost") || name.ends_with(".local") || !name.contains('.')
+            name == "localhost"
+                || name.ends_with(".localhost")
+                || name.ends_with(".local")
+                || !name.contains('.')
         }
         None => true,
     }
@@ -308,24 +329,39 @@ impl Provider {
         let issuer = match metadata.issuer {
             Some(issuer) if issuer.trim_end_matches('/') != asked => {
                 return Err(unsafe_metadata(
-                    &format!("it was asked as {asked:?} and calls itself {:?}", bounded(&issuer)),
+                    &format!(
+                        "it was asked as {asked:?} and calls itself {:?}",
+                        bounded(&issuer)
+                    ),
                     "Connect to the address the provider calls itself, if you trust it.",
                 ));
             }
             Some(issuer) => issuer,
             None => asked,
         };
-        if metadata.code_challenge_methods_supported.is_some_and(|list| !list.iter().any(|method| method == "S256")) {
-            return Err(unsafe_metadata("it does not offer PKCE with S256", "Ask the provider to support PKCE S256."));
+        if metadata
+            .code_challenge_methods_supported
+            .is_some_and(|list| !list.iter().any(|method| method == "S256"))
+        {
+            return Err(unsafe_metadata(
+                "it does not offer PKCE with S256",
+                "Ask the provider to support PKCE S256.",
+            ));
         }
-        let pick = |found: Option<&String>, fallback: Option<&String>| -> Result<Option<Url>, Refusal> {
-            let Some(text) = found.or(fallback) else { return Ok(None) };
-            let address = manifest.base.join(text).map_err(|error| {
-                unsafe_metadata(&format!("it names {:?}: {error}", bounded(text)), "Ask the provider to mend it.")
-            })?;
-            addresses.check(&address)?;
-            Ok(Some(address))
-        };
+        let pick =
+            |found: Option<&String>, fallback: Option<&String>| -> Result<Option<Url>, Refusal> {
+                let Some(text) = found.or(fallback) else {
+                    return Ok(None);
+                };
+                let address = manifest.base.join(text).map_err(|error| {
+                    unsafe_metadata(
+                        &format!("it names {:?}: {error}", bounded(text)),
+                        "Ask the provider to mend it.",
+                    )
+                })?;
+                addresses.check(&address)?;
+                Ok(Some(address))
+            };
         let needed = |address: Option<Url>, what: &str| {
             address.ok_or_else(|| {
                 Refusal::new(
@@ -340,14 +376,23 @@ impl Provider {
             title: manifest.title.clone(),
             addresses,
             authorization_endpoint: needed(
-                pick(metadata.authorization_endpoint.as_ref(), manifest.authorization_endpoint.as_ref())?,
+                pick(
+                    metadata.authorization_endpoint.as_ref(),
+                    manifest.authorization_endpoint.as_ref(),
+                )?,
                 "authorization endpoint",
             )?,
             token_endpoint: needed(
-                pick(metadata.token_endpoint.as_ref(), manifest.token_endpoint.as_ref())?,
+                pick(
+                    metadata.token_endpoint.as_ref(),
+                    manifest.token_endpoint.as_ref(),
+                )?,
                 "token endpoint",
             )?,
-            revocation_endpoint: pick(metadata.revocation_endpoint.as_ref(), manifest.revocation_endpoint.as_ref())?,
+            revocation_endpoint: pick(
+                metadata.revocation_endpoint.as_ref(),
+                manifest.revocation_endpoint.as_ref(),
+            )?,
             registration_endpoint: pick(
                 metadata.registration_endpoint.as_ref(),
                 manifest.registration_endpoint.as_ref(),
@@ -369,11 +414,18 @@ impl Provider {
 }
 
 fn bounded(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(120).collect()
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(120)
+        .collect()
 }
 
 fn unsafe_metadata(why: &str, hint: &str) -> Refusal {
-    Refusal::new(Code::ProviderUnsafe, format!("The provider's description of itself cannot be trusted: {why}."), hint)
+    Refusal::new(
+        Code::ProviderUnsafe,
+        format!("The provider's description of itself cannot be trusted: {why}."),
+        hint,
+    )
 }
 
 #[cfg(test)]
@@ -386,11 +438,22 @@ mod tests {
 
     #[test]
     fn the_built_in_manifest_moves_as_a_whole() {
-        for base in ["http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/current", "http://127.0.0.1:9/current/"] {
+        for base in [
+            "http://127.0.0.1:9",
+            "http://127.0.0.1:9/",
+            "http://127.0.0.1:9/current",
+            "http://127.0.0.1:9/current/",
+        ] {
             let provider = at(base, Metadata::default()).unwrap();
-            assert_eq!(provider.token_endpoint.as_str(), "http://127.0.0.1:9/current/oauth/token/");
+            assert_eq!(
+                provider.token_endpoint.as_str(),
+                "http://127.0.0.1:9/current/oauth/token/"
+            );
             assert_eq!(provider.issuer, "http://127.0.0.1:9");
-            assert_eq!(provider.api.unwrap().as_str(), "http://127.0.0.1:9/current/");
+            assert_eq!(
+                provider.api.unwrap().as_str(),
+                "http://127.0.0.1:9/current/"
+            );
         }
         let public = Provider::resolve(&Manifest::fastio().unwrap(), None).unwrap();
         assert_eq!(public.addresses, AddressRule::Public);
@@ -412,11 +475,24 @@ mod tests {
             "javascript:alert(1)",
             "https://user@api.example.com/",
         ] {
-            let metadata = Metadata { authorization_endpoint: Some(hostile.to_owned()), ..Metadata::default() };
-            assert_eq!(at(public, metadata).unwrap_err().code, Code::ProviderUnsafe, "{hostile}");
+            let metadata = Metadata {
+                authorization_endpoint: Some(hostile.to_owned()),
+                ..Metadata::default()
+            };
+            assert_eq!(
+                at(public, metadata).unwrap_err().code,
+                Code::ProviderUnsafe,
+                "{hostile}"
+            );
         }
-        let other_issuer = Metadata { issuer: Some("https://evil.example".to_owned()), ..Metadata::default() };
-        assert_eq!(at(public, other_issuer).unwrap_err().code, Code::ProviderUnsafe);
+        let other_issuer = Metadata {
+            issuer: Some("https://evil.example".to_owned()),
+            ..Metadata::default()
+        };
+        assert_eq!(
+            at(public, other_issuer).unwrap_err().code,
+            Code::ProviderUnsafe
+        );
         let plain = Metadata {
             code_challenge_methods_supported: Some(vec!["plain".to_owned()]),
             ..Metadata::default()
@@ -426,10 +502,22 @@ mod tests {
 
     #[test]
     fn a_typed_address_needs_https_unless_it_is_private() {
-        for good in ["https://a.example", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://10.1.2.3"] {
+        for good in [
+            "https://a.example",
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://localhost:1",
+            "http://10.1.2.3",
+        ] {
             assert!(parse_base(good).is_ok(), "{good}");
         }
-        for bad in ["http://a.example", "ftp://a.example", "a.example", "https://u:p@a.example", "https://a.example/?x=1"] {
+        for bad in [
+            "http://a.example",
+            "ftp://a.example",
+            "a.example",
+            "https://u:p@a.example",
+            "https://a.example/?x=1",
+        ] {
             assert!(parse_base(bad).is_err(), "{bad}");
         }
     }

@@ -30,14 +30,19 @@ impl Granted {
     /// `scope` with spaces. The finer of the two wins where both are there.
     #[must_use]
     pub fn from_reply(scope: Option<&Value>, scopes: Option<&Value>) -> Self {
-        let listed = scopes.and_then(list_of_scopes).filter(|list| !list.is_empty());
+        let listed = scopes
+            .and_then(list_of_scopes)
+            .filter(|list| !list.is_empty());
         let words = || {
             let text = scope?.as_str()?;
             let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
             (!words.is_empty()).then_some(words)
         };
         match listed.or_else(words) {
-            Some(scopes) => Self { scopes, stated: true },
+            Some(scopes) => Self {
+                scopes,
+                stated: true,
+            },
             None => Self::default(),
         }
     }
@@ -51,8 +56,16 @@ impl Granted {
 
 fn list_of_scopes(value: &Value) -> Option<Vec<String>> {
     match value {
-        Value::Array(items) => Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
-        Value::String(text) if text.trim_start().starts_with('[') => serde_json::from_str(text).ok(),
+        Value::Array(items) => Some(
+            items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        ),
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            serde_json::from_str(text).ok()
+        }
         Value::String(text) => Some(text.split_ascii_whitespace().map(str::to_owned).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     }
@@ -65,10 +78,20 @@ mod tests {
 
     #[test]
     fn granted_scopes_are_read_in_every_form_a_provider_sends() {
-        let read = |scope: Value, scopes: Value| Granted::from_reply(Some(&scope), Some(&scopes)).scopes;
-        assert_eq!(read(Value::Null, json!("[\"org:1:rw\",\"org:2:r\"]")), ["org:1:rw", "org:2:r"]);
-        assert_eq!(read(json!("workspace"), json!(["workspace:7:r"])), ["workspace:7:r"]);
-        assert_eq!(read(json!("openid offline_access"), Value::Null), ["openid", "offline_access"]);
+        let read =
+            |scope: Value, scopes: Value| Granted::from_reply(Some(&scope), Some(&scopes)).scopes;
+        assert_eq!(
+            read(Value::Null, json!("[\"org:1:rw\",\"org:2:r\"]")),
+            ["org:1:rw", "org:2:r"]
+        );
+        assert_eq!(
+            read(json!("workspace"), json!(["workspace:7:r"])),
+            ["workspace:7:r"]
+        );
+        assert_eq!(
+            read(json!("openid offline_access"), Value::Null),
+            ["openid", "offline_access"]
+        );
         assert_eq!(read(json!("user"), json!(" ")), ["user"]);
         let silent = Granted::from_reply(None, Some(&json!("")));
         assert!(!silent.stated && silent.scopes.is_empty());

@@ -88,33 +88,46 @@ pub fn read(reply: &TokenReply<'_>) -> TokenOutcome {
             Some(tokens) => TokenOutcome::Issued(tokens),
             None => refused(reply, body.as_ref()),
         },
-        429 => TokenOutcome::RateLimited { until: limits::limited_until(reply.now, reply.headers) },
+        429 => TokenOutcome::RateLimited {
+            until: limits::limited_until(reply.now, reply.headers),
+        },
         _ => refused(reply, body.as_ref()),
     }
 }
 
 fn issued(reply: &TokenReply<'_>, body: &Value) -> Option<TokenSet> {
-    let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        body.get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let access = text("access_token")?;
     let token_type = text("token_type").unwrap_or("Bearer");
     Some(TokenSet {
         access: AccessToken::new(access.to_owned()),
         refresh: text("refresh_token").map(|token| RefreshToken::new(token.to_owned())),
-        token_type: if token_type.eq_ignore_ascii_case("bearer") { "Bearer".to_owned() } else { token_type.to_owned() },
+        token_type: if token_type.eq_ignore_ascii_case("bearer") {
+            "Bearer".to_owned()
+        } else {
+            token_type.to_owned()
+        },
         expires_at: lifetime(body.get("expires_in")).map(|lifetime| reply.sent_at.plus(lifetime)),
         issued_at: reply.sent_at,
         granted: Granted::from_reply(body.get("scope"), body.get("scopes")),
     })
 }
 
-/// `expires_in` is a number in the RFC and text at some providers. None at all, or a negative one, is "not said".
+/// `expires_in` is a number in the RFC and text at some providers. None at all, zero or less is "not said": a token
+/// that had ended before it arrived would be of no use to anyone.
 fn lifetime(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|lifetime| !lifetime.is_zero())
 }
 
 fn refused(reply: &TokenReply<'_>, body: Option<&Value>) -> TokenOutcome {
@@ -126,8 +139,12 @@ fn refused(reply: &TokenReply<'_>, body: Option<&Value>) -> TokenOutcome {
         (400 | 401, Some("invalid_grant"), _) | (400 | 401, _, Some(FASTIO_AUTH_INVALID)) => {
             TokenOutcome::GrantEnded { why: said }
         }
-        (400..=403, Some("invalid_client" | "unauthorized_client"), _) => TokenOutcome::ClientRejected { why: said },
-        (400..=499, Some("temporarily_unavailable" | "slow_down"), _) | (408 | 425, _, _) => transient(reply, said),
+        (400..=403, Some("invalid_client" | "unauthorized_client"), _) => {
+            TokenOutcome::ClientRejected { why: said }
+        }
+        (400..=499, Some("temporarily_unavailable" | "slow_down"), _) | (408 | 425, _, _) => {
+            transient(reply, said)
+        }
         (400..=403, Some(_), _) => TokenOutcome::Misconfigured { why: said },
         // No OAuth error in the body: a proxy, a captive portal, a moved endpoint. Nothing here proves an end.
         _ => transient(reply, said),
@@ -135,11 +152,16 @@ fn refused(reply: &TokenReply<'_>, body: Option<&Value>) -> TokenOutcome {
 }
 
 fn transient(reply: &TokenReply<'_>, why: String) -> TokenOutcome {
-    TokenOutcome::Transient { why, retry_at: limits::stated_retry(reply.now, reply.headers) }
+    TokenOutcome::Transient {
+        why,
+        retry_at: limits::stated_retry(reply.now, reply.headers),
+    }
 }
 
 fn number(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// What the provider said, bounded and without anything it may have echoed beyond its own error fields.
@@ -147,12 +169,19 @@ fn said(status: u16, body: Option<&Value>) -> String {
     let error = body.and_then(|body| body.get("error"));
     let code = error.and_then(|error| match error {
         Value::String(text) => Some(text.clone()),
-        Value::Object(fields) => fields.get("code").and_then(number).map(|code| code.to_string()),
+        Value::Object(fields) => fields
+            .get("code")
+            .and_then(number)
+            .map(|code| code.to_string()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     });
     match code {
         Some(code) => {
-            let code: String = code.chars().filter(char::is_ascii_graphic).take(64).collect();
+            let code: String = code
+                .chars()
+                .filter(char::is_ascii_graphic)
+                .take(64)
+                .collect();
             format!("HTTP {status}, error {code}")
         }
         None => format!("HTTP {status} without an OAuth error"),
@@ -172,7 +201,13 @@ mod tests {
 
     fn outcome(status: u16, body: &str) -> String {
         let now = Timestamp::from_secs(1_000_000);
-        let reply = TokenReply { status, headers: &[], body: body.as_bytes(), sent_at: now, now };
+        let reply = TokenReply {
+            status,
+            headers: &[],
+            body: body.as_bytes(),
+            sent_at: now,
+            now,
+        };
         match read(&reply) {
             TokenOutcome::Issued(tokens) => format!(
                 "issued {} refresh={} type={} expires={:?}",
@@ -182,7 +217,9 @@ mod tests {
                 tokens.expires_at.map(|end| end.as_secs() - now.as_secs()),
             ),
             TokenOutcome::Transient { why, .. } => format!("transient: {why}"),
-            TokenOutcome::RateLimited { until } => format!("limited {}s", until.as_secs() - now.as_secs()),
+            TokenOutcome::RateLimited { until } => {
+                format!("limited {}s", until.as_secs() - now.as_secs())
+            }
             TokenOutcome::GrantEnded { why } => format!("ended: {why}"),
             TokenOutcome::ClientRejected { why } => format!("client rejected: {why}"),
             TokenOutcome::Misconfigured { why } => format!("misconfigured: {why}"),
@@ -192,7 +229,10 @@ mod tests {
     #[test]
     fn legal_oddities_of_a_good_reply_are_accepted() {
         assert_eq!(
-            outcome(200, r#"{"access_token":"a","token_type":"bearer","expires_in":"3600","refresh_token":"r"}"#),
+            outcome(
+                200,
+                r#"{"access_token":"a","token_type":"bearer","expires_in":"3600","refresh_token":"r"}"#
+            ),
             "issued a refresh=true type=Bearer expires=Some(3600)"
         );
         assert_eq!(
@@ -200,28 +240,79 @@ mod tests {
             "issued a refresh=false type=Bearer expires=None"
         );
         assert_eq!(
-            outcome(200, r#"{"access_token":"a","expires_in":0,"refresh_token":""}"#),
-            "issued a refresh=false type=Bearer expires=Some(0)"
+            outcome(
+                200,
+                r#"{"access_token":"a","expires_in":0,"refresh_token":""}"#
+            ),
+            "issued a refresh=false type=Bearer expires=None"
         );
     }
 
     #[test]
     fn only_a_reply_that_says_so_ends_a_grant() {
         let told = [
-            (400, r#"{"error":"invalid_grant","error_description":"x"}"#, "ended: HTTP 400, error invalid_grant"),
-            (401, r#"{"result":false,"error":{"code":1650,"text":"x"}}"#, "ended: HTTP 401, error 1650"),
-            (401, r#"{"error":{"code":"1650"}}"#, "ended: HTTP 401, error 1650"),
-            (401, r#"{"error":"invalid_client"}"#, "client rejected: HTTP 401, error invalid_client"),
-            (400, r#"{"error":"invalid_scope"}"#, "misconfigured: HTTP 400, error invalid_scope"),
-            (400, r#"{"error":"unsupported_grant_type"}"#, "misconfigured: HTTP 400, error unsupported_grant_type"),
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"x"}"#,
+                "ended: HTTP 400, error invalid_grant",
+            ),
+            (
+                401,
+                r#"{"result":false,"error":{"code":1650,"text":"x"}}"#,
+                "ended: HTTP 401, error 1650",
+            ),
+            (
+                401,
+                r#"{"error":{"code":"1650"}}"#,
+                "ended: HTTP 401, error 1650",
+            ),
+            (
+                401,
+                r#"{"error":"invalid_client"}"#,
+                "client rejected: HTTP 401, error invalid_client",
+            ),
+            (
+                400,
+                r#"{"error":"invalid_scope"}"#,
+                "misconfigured: HTTP 400, error invalid_scope",
+            ),
+            (
+                400,
+                r#"{"error":"unsupported_grant_type"}"#,
+                "misconfigured: HTTP 400, error unsupported_grant_type",
+            ),
             (429, r#"{"error":"invalid_grant"}"#, "limited 60s"),
-            (500, r#"{"error":"invalid_grant"}"#, "transient: HTTP 500, error invalid_grant"),
-            (502, "<html>bad gateway</html>", "transient: HTTP 502 without an OAuth error"),
-            (401, "<html>proxy</html>", "transient: HTTP 401 without an OAuth error"),
+            (
+                500,
+                r#"{"error":"invalid_grant"}"#,
+                "transient: HTTP 500, error invalid_grant",
+            ),
+            (
+                502,
+                "<html>bad gateway</html>",
+                "transient: HTTP 502 without an OAuth error",
+            ),
+            (
+                401,
+                "<html>proxy</html>",
+                "transient: HTTP 401 without an OAuth error",
+            ),
             (404, "", "transient: HTTP 404 without an OAuth error"),
-            (200, "<html>captive portal</html>", "transient: HTTP 200 without an OAuth error"),
-            (200, r#"{"result":false,"error":{"code":1664}}"#, "transient: HTTP 200, error 1664"),
-            (400, r#"{"error":"temporarily_unavailable"}"#, "transient: HTTP 400, error temporarily_unavailable"),
+            (
+                200,
+                "<html>captive portal</html>",
+                "transient: HTTP 200 without an OAuth error",
+            ),
+            (
+                200,
+                r#"{"result":false,"error":{"code":1664}}"#,
+                "transient: HTTP 200, error 1664",
+            ),
+            (
+                400,
+                r#"{"error":"temporarily_unavailable"}"#,
+                "transient: HTTP 400, error temporarily_unavailable",
+            ),
         ];
         for (status, body, expected) in told {
             assert_eq!(outcome(status, body), expected);

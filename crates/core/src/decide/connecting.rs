@@ -44,7 +44,9 @@ pub fn place(
         if asks_for_another || connection.standing == Standing::Ending {
             return Err(Refusal::new(
                 Code::NameTaken,
-                format!("There is a connection `{name}` already, and it belongs elsewhere or is being disconnected."),
+                format!(
+                    "There is a connection `{name}` already, and it belongs elsewhere or is being disconnected."
+                ),
                 "Choose another name with `--name`.",
             ));
         }
@@ -58,18 +60,38 @@ pub fn place(
     let connection = ConnectionId::from_random(fresh());
     let tenant_name = tenant.cloned().unwrap_or_else(default_tenant);
     if let Some(tenant) = book.tenant_named(&tenant_name) {
-        return Ok(Place { tenant: tenant.id, connection, reconnects: false, plan: Plan::nothing() });
+        return Ok(Place {
+            tenant: tenant.id,
+            connection,
+            reconnects: false,
+            plan: Plan::nothing(),
+        });
     }
-    let tenant = Tenant { id: TenantId::from_random(fresh()), name: tenant_name, created_at: now };
+    let tenant = Tenant {
+        id: TenantId::from_random(fresh()),
+        name: tenant_name,
+        created_at: now,
+    };
     let id = tenant.id;
-    Ok(Place { tenant: id, connection, reconnects: false, plan: Plan::nothing().change(Change::TenantPut(tenant)) })
+    Ok(Place {
+        tenant: id,
+        connection,
+        reconnects: false,
+        plan: Plan::nothing().change(Change::TenantPut(tenant)),
+    })
 }
 
 /// The tenant of a person who did not name one.
 #[must_use]
-#[expect(clippy::missing_panics_doc, reason = "the constant is a name, as a test shows")]
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "the constant is a name, as a test shows"
+)]
 pub fn default_tenant() -> Name {
-    #[expect(clippy::expect_used, reason = "the constant is a name, as a test shows")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the constant is a name, as a test shows"
+    )]
     "personal".parse().expect("a name")
 }
 
@@ -99,11 +121,16 @@ pub fn connected(
         let plan = give_back(&fresh, now, outbox, learned.session, tokens);
         return (plan, Some(gone));
     }
-    if let Some(differs) = before.and_then(|before| other_account(before, learned.account.as_ref())) {
+    if let Some(differs) = before.and_then(|before| other_account(before, learned.account.as_ref()))
+    {
         let plan = give_back(&fresh, now, outbox, learned.session, tokens);
         return (plan, Some(differs));
     }
-    let kind = if before.is_some() { AuditKind::Reconnected } else { AuditKind::Connected };
+    let kind = if before.is_some() {
+        AuditKind::Reconnected
+    } else {
+        AuditKind::Connected
+    };
     let event = AuditEvent::new(kind)
         .tenant(fresh.tenant)
         .connection(fresh.id)
@@ -111,15 +138,22 @@ pub fn connected(
         .with("provider", fresh.provider.name.as_str())
         .with("asked", fresh.ask.scope.as_str())
         .with("granted", fresh.granted.as_scope());
-    let owed = before.map_or_else(Plan::nothing, |before| owe_replaced(before, now, outbox, learned.session.as_deref()));
-    let had_ended = before.is_some_and(|before| matches!(before.standing, Standing::ReconnectRequired { .. }));
+    let owed = before.map_or_else(Plan::nothing, |before| {
+        owe_replaced(before, now, outbox, learned.session.as_deref())
+    });
+    let had_ended =
+        before.is_some_and(|before| matches!(before.standing, Standing::ReconnectRequired { .. }));
     let id = fresh.id;
     // The row comes first: it makes the data key that the tokens are sealed under.
     let plan = owed
         .change(Change::ConnectionPut(Box::new(fresh.clone())))
         .change(refreshing::tokens_put(&fresh, tokens))
         .log(event);
-    let plan = if had_ended { plan.effect(Effect::Tell(Notice::Recovered(id))) } else { plan };
+    let plan = if had_ended {
+        plan.effect(Effect::Tell(Notice::Recovered(id)))
+    } else {
+        plan
+    };
     (plan, None)
 }
 
@@ -138,7 +172,10 @@ fn fresh_row(
         client: consent.client.clone(),
         ask: consent.ask.clone(),
         granted: as_asked(consent),
-        account: learned.account.clone().or_else(|| before.and_then(|before| before.account.clone())),
+        account: learned
+            .account
+            .clone()
+            .or_else(|| before.and_then(|before| before.account.clone())),
         session: learned.session.clone(),
         device_name: consent.device_name.clone(),
         created_at: before.map_or(now, |before| before.created_at),
@@ -163,15 +200,27 @@ fn fresh_row(
 
 /// RFC 6749 §5.1: a reply that names no scope granted what was asked.
 fn as_asked(consent: &PendingConsent) -> Granted {
-    Granted { scopes: consent.ask.scope.split_ascii_whitespace().map(str::to_owned).collect(), stated: false }
+    Granted {
+        scopes: consent
+            .ask
+            .scope
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        stated: false,
+    }
 }
 
 fn gone_meanwhile(consent: &PendingConsent, before: Option<&Connection>) -> Option<Refusal> {
-    let is_gone = consent.reconnects && before.is_none_or(|before| before.standing == Standing::Ending);
+    let is_gone =
+        consent.reconnects && before.is_none_or(|before| before.standing == Standing::Ending);
     is_gone.then(|| {
         Refusal::new(
             Code::ConsentUnknown,
-            format!("`{}` was disconnected while its consent was open.", consent.name),
+            format!(
+                "`{}` was disconnected while its consent was open.",
+                consent.name
+            ),
             "The new consent was given back. Connect again if it is wanted.",
         )
     })
@@ -188,14 +237,28 @@ fn other_account(before: &Connection, account: Option<&Account>) -> Option<Refus
     })
 }
 
-fn give_back(row: &Connection, now: Timestamp, outbox: OutboxId, session: Option<String>, tokens: TokenSet) -> Plan {
-    let tokens = OutboxTokens::Given { access: tokens.access, refresh: tokens.refresh };
+fn give_back(
+    row: &Connection,
+    now: Timestamp,
+    outbox: OutboxId,
+    session: Option<String>,
+    tokens: TokenSet,
+) -> Plan {
+    let tokens = OutboxTokens::Given {
+        access: tokens.access,
+        refresh: tokens.refresh,
+    };
     revoking::owe(row, now, outbox, session, tokens)
 }
 
 /// The grant that a reconnect replaces is ended at the provider only where the provider keeps a session for each
 /// grant. Elsewhere the old and the new tokens may be one grant, and revoking the old ones would end both.
-fn owe_replaced(before: &Connection, now: Timestamp, outbox: OutboxId, session: Option<&str>) -> Plan {
+fn owe_replaced(
+    before: &Connection,
+    now: Timestamp,
+    outbox: OutboxId,
+    session: Option<&str>,
+) -> Plan {
     let is_live = before.standing == Standing::Connected && before.refreshable;
     match &before.session {
         Some(old) if is_live && Some(old.as_str()) != session => {

@@ -24,7 +24,10 @@ pub fn register(book: &Book, client: Client) -> Plan {
     let mut plan = Plan::nothing();
     if book.clients().count() >= MOST_CLIENTS {
         let waits = |id: AgentId| book.requests().any(|request| request.client == id);
-        let oldest = book.clients().filter(|known| !waits(known.id)).min_by_key(|known| known.created_at);
+        let oldest = book
+            .clients()
+            .filter(|known| !waits(known.id))
+            .min_by_key(|known| known.created_at);
         if let Some(oldest) = oldest {
             plan = plan.change(Change::ClientErased(oldest.id));
         }
@@ -52,11 +55,23 @@ pub struct Asked {
 pub fn ask(book: &Book, now: Timestamp, asked: Asked) -> Result<Plan, Refusal> {
     let name = client_name(book, asked.client)?;
     let mut plan = Plan::nothing();
-    let waiting = |request: &&Arc<ApprovalRequest>| request.verdict == Verdict::Waiting && now < request.expires_at;
-    for older in book.requests().filter(|request| request.client == asked.client).filter(waiting) {
+    let waiting = |request: &&Arc<ApprovalRequest>| {
+        request.verdict == Verdict::Waiting && now < request.expires_at
+    };
+    for older in book
+        .requests()
+        .filter(|request| request.client == asked.client)
+        .filter(waiting)
+    {
         plan = plan.change(Change::RequestErased(older.id));
     }
-    if book.requests().filter(waiting).filter(|request| request.client != asked.client).count() >= MOST_WAITING {
+    if book
+        .requests()
+        .filter(waiting)
+        .filter(|request| request.client != asked.client)
+        .count()
+        >= MOST_WAITING
+    {
         return Err(Refusal::new(
             Code::RateLimited,
             "Too many approval requests are waiting for a person.",
@@ -71,7 +86,9 @@ pub fn ask(book: &Book, now: Timestamp, asked: Asked) -> Result<Plan, Refusal> {
         .with("wanted", wanted.join(" "))
         .with("code", asked.user_code.as_str());
     if let Some(program) = &asked.program {
-        event = event.with("executable", program.executable.as_str()).with("pid", program.id.pid.to_string());
+        event = event
+            .with("executable", program.executable.as_str())
+            .with("pid", program.id.pid.to_string());
     }
     let request = ApprovalRequest {
         id: asked.id,
@@ -110,7 +127,11 @@ pub fn request_with_code<'a>(
 ) -> Result<&'a Arc<ApprovalRequest>, Refusal> {
     let code = normalised_user_code(typed);
     book.requests()
-        .find(|request| request.user_code == code && request.verdict == Verdict::Waiting && now < request.expires_at)
+        .find(|request| {
+            request.user_code == code
+                && request.verdict == Verdict::Waiting
+                && now < request.expires_at
+        })
         .ok_or_else(|| {
             Refusal::new(
                 Code::RequestUnknown,
@@ -121,7 +142,11 @@ pub fn request_with_code<'a>(
 }
 
 /// What approving a request as it was asked would give.
-pub fn as_asked(book: &Book, request: &ApprovalRequest, lifetime: Lifetime) -> Result<Approval, Refusal> {
+pub fn as_asked(
+    book: &Book,
+    request: &ApprovalRequest,
+    lifetime: Lifetime,
+) -> Result<Approval, Refusal> {
     let mut doors: Vec<(ConnectionId, Vec<Door>)> = Vec::new();
     for wanted in &request.wanted {
         let connection = usable(book, wanted)?.id;
@@ -138,15 +163,18 @@ pub fn as_asked(book: &Book, request: &ApprovalRequest, lifetime: Lifetime) -> R
 }
 
 fn usable<'a>(book: &'a Book, wanted: &Wanted) -> Result<&'a Arc<Connection>, Refusal> {
-    book.connection_named(&wanted.connection).filter(|connection| connection.standing != Standing::Ending).ok_or_else(
-        || {
+    book.connection_named(&wanted.connection)
+        .filter(|connection| connection.standing != Standing::Ending)
+        .ok_or_else(|| {
             Refusal::new(
                 Code::ConnectionUnknown,
-                format!("The agent asks for `{}`, and there is no such connection.", wanted.connection),
+                format!(
+                    "The agent asks for `{}`, and there is no such connection.",
+                    wanted.connection
+                ),
                 "Approve it for another one with `--connection`, or connect first.",
             )
-        },
-    )
+        })
 }
 
 /// A person approves a request, as asked or otherwise.
@@ -177,7 +205,13 @@ pub fn approve(
         Lifetime::Until(end) => Some(end),
         Lifetime::UntilRevoked | Lifetime::WhileRunning(_) => None,
     };
-    let answered = ApprovalRequest { verdict: Verdict::Approved { key_expires_at, scope }, ..request.clone() };
+    let answered = ApprovalRequest {
+        verdict: Verdict::Approved {
+            key_expires_at,
+            scope,
+        },
+        ..request.clone()
+    };
     Ok(Plan::nothing()
         .and(let_in(book, now, &agent, approval, fresh))
         .change(Change::RequestPut(Box::new(answered)))
@@ -221,7 +255,11 @@ fn one_tenant(book: &Book, approval: &Approval) -> Result<TenantId, Refusal> {
     let mut tenants = Vec::new();
     for (connection, _) in &approval.grants {
         let connection = book.connection(*connection).ok_or_else(|| {
-            Refusal::new(Code::ConnectionUnknown, "That connection is gone.", "`doorward connections` lists them.")
+            Refusal::new(
+                Code::ConnectionUnknown,
+                "That connection is gone.",
+                "`doorward connections` lists them.",
+            )
         })?;
         if !tenants.contains(&connection.tenant) {
             tenants.push(connection.tenant);
@@ -229,7 +267,11 @@ fn one_tenant(book: &Book, approval: &Approval) -> Result<TenantId, Refusal> {
     }
     match tenants.as_slice() {
         [tenant] => Ok(*tenant),
-        [] => Err(Refusal::new(Code::RightsInvalid, "Nothing would be given.", "Name a connection.")),
+        [] => Err(Refusal::new(
+            Code::RightsInvalid,
+            "Nothing would be given.",
+            "Name a connection.",
+        )),
         _ => Err(Refusal::new(
             Code::RightsInvalid,
             "One agent cannot have connections of several tenants.",
@@ -248,11 +290,20 @@ fn known_or_new(
     match book.agent(id) {
         Some(agent) if agent.tenant != tenant => Err(Refusal::new(
             Code::RightsInvalid,
-            format!("The agent `{}` belongs to another tenant, and an agent never changes its tenant.", agent.name),
+            format!(
+                "The agent `{}` belongs to another tenant, and an agent never changes its tenant.",
+                agent.name
+            ),
             "Pair it anew, as another agent, for that tenant.",
         )),
         Some(agent) => Ok((**agent).clone()),
-        None => Ok(Agent { id, tenant, name: name.clone(), paused: false, created_at: now }),
+        None => Ok(Agent {
+            id,
+            tenant,
+            name: name.clone(),
+            paused: false,
+            created_at: now,
+        }),
     }
 }
 
@@ -271,7 +322,10 @@ fn let_in(
     for (connection, rights) in approval.grants {
         // One grant for each agent and connection: a newer answer replaces the older one.
         if let Some(older) = book.grant(agent.id, connection) {
-            plan = plan.change(Change::GrantErased { tenant: agent.tenant, grant: older.id });
+            plan = plan.change(Change::GrantErased {
+                tenant: agent.tenant,
+                grant: older.id,
+            });
         }
         let grant = Grant {
             id: GrantId::from_random(fresh()),
@@ -282,7 +336,10 @@ fn let_in(
             created_at: now,
             handed_generation: None,
         };
-        plan = plan.change(Change::GrantPut { tenant: agent.tenant, grant });
+        plan = plan.change(Change::GrantPut {
+            tenant: agent.tenant,
+            grant,
+        });
     }
     plan
 }
@@ -290,12 +347,24 @@ fn let_in(
 fn scope_given(book: &Book, approval: &Approval) -> String {
     let words = approval.grants.iter().filter_map(|(id, rights)| {
         let name = &book.connection(*id)?.name;
-        Some(rights.doors().iter().map(|door| format!("{name}:{door}")).collect::<Vec<_>>().join(" "))
+        Some(
+            rights
+                .doors()
+                .iter()
+                .map(|door| format!("{name}:{door}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     });
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn new_key(agent: AgentId, key: (KeyId, KeyHash), now: Timestamp, expires_at: Option<Timestamp>) -> KeyRecord {
+fn new_key(
+    agent: AgentId,
+    key: (KeyId, KeyHash),
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> KeyRecord {
     let (id, hash) = key;
     KeyRecord {
         id,
@@ -312,14 +381,19 @@ fn new_key(agent: AgentId, key: (KeyId, KeyHash), now: Timestamp, expires_at: Op
 
 /// A person says no.
 pub fn deny(request: &ApprovalRequest, why: &str) -> Plan {
-    let answered = ApprovalRequest { verdict: Verdict::Denied, ..request.clone() };
-    Plan::nothing().change(Change::RequestPut(Box::new(answered))).log(
-        AuditEvent::new(AuditKind::PairingDenied)
-            .agent(request.client)
-            .with("name", request.name.as_str())
-            .with("why", why)
-            .with("code", request.user_code.as_str()),
-    )
+    let answered = ApprovalRequest {
+        verdict: Verdict::Denied,
+        ..request.clone()
+    };
+    Plan::nothing()
+        .change(Change::RequestPut(Box::new(answered)))
+        .log(
+            AuditEvent::new(AuditKind::PairingDenied)
+                .agent(request.client)
+                .with("name", request.name.as_str())
+                .with("why", why)
+                .with("code", request.user_code.as_str()),
+        )
 }
 
 /// What an agent that polls is told.
@@ -354,23 +428,45 @@ pub fn poll(
     polled_at: Option<Timestamp>,
     key: (KeyId, KeyHash),
 ) -> Polled {
-    let found = book.requests().find(|request| request.device_code == *device_code && request.client == client);
-    let Some(request) = found else { return Polled::Unknown };
+    let found = book
+        .requests()
+        .find(|request| request.device_code == *device_code && request.client == client);
+    let Some(request) = found else {
+        return Polled::Unknown;
+    };
     match &request.verdict {
         Verdict::Fetched => Polled::Unknown,
         Verdict::Denied => Polled::Denied,
         _ if now >= request.expires_at => Polled::Expired,
-        Verdict::Approved { key_expires_at, scope } => {
-            let Some(agent) = book.agent(client) else { return Polled::Denied };
-            let fetched = ApprovalRequest { verdict: Verdict::Fetched, ..(**request).clone() };
+        Verdict::Approved {
+            key_expires_at,
+            scope,
+        } => {
+            let Some(agent) = book.agent(client) else {
+                return Polled::Denied;
+            };
+            let fetched = ApprovalRequest {
+                verdict: Verdict::Fetched,
+                ..(**request).clone()
+            };
             let plan = Plan::nothing()
                 .change(Change::KeyPut(new_key(client, key, now, *key_expires_at)))
                 .change(Change::RequestPut(Box::new(fetched)))
-                .log(AuditEvent::new(AuditKind::KeyIssued).tenant(agent.tenant).agent(agent.id));
-            Polled::Issued { plan, scope: scope.clone(), expires_at: *key_expires_at }
+                .log(
+                    AuditEvent::new(AuditKind::KeyIssued)
+                        .tenant(agent.tenant)
+                        .agent(agent.id),
+                );
+            Polled::Issued {
+                plan,
+                scope: scope.clone(),
+                expires_at: *key_expires_at,
+            }
         }
         // A second of grace: clocks and networks are not exact, and RFC 8628 makes a slow_down last.
-        Verdict::Waiting if polled_at.is_some_and(|last| now.since(last) < POLL_INTERVAL / 2) => Polled::SlowDown,
+        Verdict::Waiting if polled_at.is_some_and(|last| now.since(last) < POLL_INTERVAL / 2) => {
+            Polled::SlowDown
+        }
         Verdict::Waiting => Polled::Pending,
     }
 }
@@ -387,17 +483,25 @@ pub fn sweep(book: &Book, now: Timestamp) -> Plan {
         }
     }
     let waits = |id: AgentId| book.requests().any(|request| request.client == id);
-    for client in book.clients().filter(|client| now.since(client.created_at) > CLIENT_LIFE && !waits(client.id)) {
+    for client in book
+        .clients()
+        .filter(|client| now.since(client.created_at) > CLIENT_LIFE && !waits(client.id))
+    {
         plan = plan.change(Change::ClientErased(client.id));
     }
     for grant in book.grants().filter(|grant| grant.is_over(now)) {
         if let Some(agent) = book.agent(grant.agent) {
-            plan = plan.change(Change::GrantErased { tenant: agent.tenant, grant: grant.id }).log(
-                AuditEvent::new(AuditKind::GrantExpired)
-                    .tenant(agent.tenant)
-                    .agent(agent.id)
-                    .connection(grant.connection),
-            );
+            plan = plan
+                .change(Change::GrantErased {
+                    tenant: agent.tenant,
+                    grant: grant.id,
+                })
+                .log(
+                    AuditEvent::new(AuditKind::GrantExpired)
+                        .tenant(agent.tenant)
+                        .agent(agent.id)
+                        .connection(grant.connection),
+                );
         }
     }
     plan

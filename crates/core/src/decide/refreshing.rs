@@ -28,8 +28,30 @@ const STUCK_WAIT: Duration = Duration::from_secs(300);
 
 /// Marks that a refresh of the stored generation is about to be sent.
 pub fn begin(connection: &Connection) -> Plan {
-    let marked = Connection { refreshing: Some(connection.generation), ..connection.clone() };
+    let marked = Connection {
+        refreshing: Some(connection.generation),
+        ..connection.clone()
+    };
     Plan::nothing().change(Change::ConnectionPut(Box::new(marked)))
+}
+
+/// The API refused an access token that should have been good, and the provider's own check agrees.
+pub fn access_is_dead(connection: &Connection, now: Timestamp) -> Plan {
+    let dead = Connection {
+        access_expires_at: Some(now),
+        ..connection.clone()
+    };
+    Plan::nothing().change(Change::ConnectionPut(Box::new(dead)))
+}
+
+/// The provider's own check says that the access token is good: no refresh is sent.
+pub fn access_is_good(connection: &Connection, now: Timestamp) -> Plan {
+    let good = Connection {
+        refreshing: None,
+        proven_at: Some(now),
+        ..connection.clone()
+    };
+    Plan::nothing().change(Change::ConnectionPut(Box::new(good)))
 }
 
 /// A refresh that has ended.
@@ -48,7 +70,9 @@ pub struct Finished {
 
 /// Decides what the end of a refresh changes.
 pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
-    let Some(connection) = book.connection(finished.connection) else { return Plan::nothing() };
+    let Some(connection) = book.connection(finished.connection) else {
+        return Plan::nothing();
+    };
     if connection.generation != finished.generation {
         return stale(connection, now, finished);
     }
@@ -57,20 +81,37 @@ pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
         TokenOutcome::Issued(tokens) => refreshed(connection, now, tokens),
         TokenOutcome::GrantEnded { why } => return ended(book, connection, now, &why, ends),
         TokenOutcome::Transient { why, retry_at } => {
-            let retry_at = retry_at.unwrap_or_else(|| now.plus(backoff(connection, finished.jitter)));
+            let retry_at =
+                retry_at.unwrap_or_else(|| now.plus(backoff(connection, finished.jitter)));
             troubled(connection, now, TroubleKind::Transient, why, retry_at)
         }
-        TokenOutcome::RateLimited { until } => {
-            troubled(connection, now, TroubleKind::RateLimited, "HTTP 429".to_owned(), until)
-        }
-        TokenOutcome::ClientRejected { why } => {
-            troubled(connection, now, TroubleKind::ClientRejected, why, now.plus(STUCK_WAIT))
-        }
-        TokenOutcome::Misconfigured { why } => {
-            troubled(connection, now, TroubleKind::Misconfigured, why, now.plus(STUCK_WAIT))
-        }
+        TokenOutcome::RateLimited { until } => troubled(
+            connection,
+            now,
+            TroubleKind::RateLimited,
+            "HTTP 429".to_owned(),
+            until,
+        ),
+        TokenOutcome::ClientRejected { why } => troubled(
+            connection,
+            now,
+            TroubleKind::ClientRejected,
+            why,
+            now.plus(STUCK_WAIT),
+        ),
+        TokenOutcome::Misconfigured { why } => troubled(
+            connection,
+            now,
+            TroubleKind::Misconfigured,
+            why,
+            now.plus(STUCK_WAIT),
+        ),
     };
-    if ends { plan.and(revoking::end(book, connection, now, finished.outbox)) } else { plan }
+    if ends {
+        plan.and(revoking::end(book, connection, now, finished.outbox))
+    } else {
+        plan
+    }
 }
 
 fn refreshed(connection: &Connection, now: Timestamp, tokens: TokenSet) -> Plan {
@@ -80,8 +121,15 @@ fn refreshed(connection: &Connection, now: Timestamp, tokens: TokenSet) -> Plan 
         .tenant(connection.tenant)
         .connection(connection.id)
         .with("generation", next.generation.to_string());
-    let plan = Plan::nothing().change(tokens_put(&next, tokens)).change(Change::ConnectionPut(Box::new(next))).log(event);
-    if recovers { plan.effect(Effect::Tell(Notice::Recovered(connection.id))) } else { plan }
+    let plan = Plan::nothing()
+        .change(tokens_put(&next, tokens))
+        .change(Change::ConnectionPut(Box::new(next)))
+        .log(event);
+    if recovers {
+        plan.effect(Effect::Tell(Notice::Recovered(connection.id)))
+    } else {
+        plan
+    }
 }
 
 /// The connection's row once these tokens are its own.
@@ -90,12 +138,21 @@ pub fn with_tokens(connection: &Connection, now: Timestamp, tokens: &TokenSet) -
     Connection {
         generation: connection.generation + 1,
         refreshing: None,
-        refreshable: tokens.refresh.is_some() || (connection.refreshable && connection.generation > 0),
+        refreshable: tokens.refresh.is_some()
+            || (connection.refreshable && connection.generation > 0),
         token_type: tokens.token_type.clone(),
         access_issued_at: tokens.issued_at,
         access_expires_at: tokens.expires_at,
-        granted: if tokens.granted.stated { tokens.granted.clone() } else { connection.granted.clone() },
-        standing: if connection.standing == Standing::Ending { Standing::Ending } else { Standing::Connected },
+        granted: if tokens.granted.stated {
+            tokens.granted.clone()
+        } else {
+            connection.granted.clone()
+        },
+        standing: if connection.standing == Standing::Ending {
+            Standing::Ending
+        } else {
+            Standing::Connected
+        },
         proven_at: Some(now),
         trouble: None,
         ..connection.clone()
@@ -124,7 +181,10 @@ fn ended(book: &Book, connection: &Connection, now: Timestamp, why: &str, ends: 
         return revoking::erase(book, connection).log(event);
     }
     let next = Connection {
-        standing: Standing::ReconnectRequired { why: format!("the provider refused to renew it ({why})"), since: now },
+        standing: Standing::ReconnectRequired {
+            why: format!("the provider refused to renew it ({why})"),
+            since: now,
+        },
         refreshing: None,
         refreshable: false,
         access_expires_at: Some(now),
@@ -132,28 +192,46 @@ fn ended(book: &Book, connection: &Connection, now: Timestamp, why: &str, ends: 
         ..connection.clone()
     };
     Plan::nothing()
-        .change(Change::TokensErased { tenant: connection.tenant, connection: connection.id })
+        .change(Change::TokensErased {
+            tenant: connection.tenant,
+            connection: connection.id,
+        })
         .change(Change::ConnectionPut(Box::new(next)))
         .log(event)
         .effect(Effect::Tell(Notice::ReconnectNeeded(connection.id)))
 }
 
-fn troubled(connection: &Connection, now: Timestamp, kind: TroubleKind, last: String, retry_at: Timestamp) -> Plan {
+fn troubled(
+    connection: &Connection,
+    now: Timestamp,
+    kind: TroubleKind,
+    last: String,
+    retry_at: Timestamp,
+) -> Plan {
     let before = connection.trouble.as_ref();
     let trouble = Trouble {
         kind,
         since: before.map_or(now, |trouble| trouble.since),
-        failures: before.map_or(0, |trouble| trouble.failures).saturating_add(1),
+        failures: before
+            .map_or(0, |trouble| trouble.failures)
+            .saturating_add(1),
         last,
         retry_at,
     };
     // The mark stays where the reply may have been lost after the provider acted on the request.
-    let next = Connection { trouble: Some(trouble), ..connection.clone() };
+    let next = Connection {
+        trouble: Some(trouble),
+        ..connection.clone()
+    };
     Plan::nothing().change(Change::ConnectionPut(Box::new(next)))
 }
 
 fn backoff(connection: &Connection, jitter: f64) -> Duration {
-    let failures = connection.trouble.as_ref().map_or(0, |trouble| trouble.failures).min(16);
+    let failures = connection
+        .trouble
+        .as_ref()
+        .map_or(0, |trouble| trouble.failures)
+        .min(16);
     let longest = FIRST_WAIT.saturating_mul(1 << failures).min(LONGEST_WAIT);
     longest.mul_f64(jitter.clamp(0.0, 1.0)).max(FIRST_WAIT / 10)
 }
@@ -161,7 +239,10 @@ fn backoff(connection: &Connection, jitter: f64) -> Duration {
 fn stale(connection: &Connection, now: Timestamp, finished: Finished) -> Plan {
     match finished.outcome {
         TokenOutcome::Issued(tokens) => {
-            let tokens = OutboxTokens::Given { access: tokens.access, refresh: tokens.refresh };
+            let tokens = OutboxTokens::Given {
+                access: tokens.access,
+                refresh: tokens.refresh,
+            };
             revoking::owe(connection, now, finished.outbox, None, tokens)
         }
         TokenOutcome::Transient { .. }

@@ -28,17 +28,28 @@ pub fn authenticate(
     hash: &KeyHash,
     last_used_at: Option<Timestamp>,
 ) -> Result<Caller, Refusal> {
-    let Some(key) = book.key(hash) else { return Err(unauthenticated("This agent key opens nothing here.")) };
+    let Some(key) = book.key(hash) else {
+        return Err(unauthenticated("This agent key opens nothing here."));
+    };
     match key.standing(now, last_used_at.max(key.last_used_at)) {
         KeyStanding::Live => {}
         KeyStanding::Revoked => return Err(unauthenticated("This agent key was revoked.")),
         KeyStanding::Expired => return Err(unauthenticated("This agent key has ended.")),
-        KeyStanding::Idle => return Err(unauthenticated("This agent key was not used for too long and has ended.")),
+        KeyStanding::Idle => {
+            return Err(unauthenticated(
+                "This agent key was not used for too long and has ended.",
+            ));
+        }
     }
     let Some(agent) = book.agent(key.agent) else {
-        return Err(unauthenticated("The agent of this key is not known any longer."));
+        return Err(unauthenticated(
+            "The agent of this key is not known any longer.",
+        ));
     };
-    Ok(Caller { key: Arc::clone(key), agent: Arc::clone(agent) })
+    Ok(Caller {
+        key: Arc::clone(key),
+        agent: Arc::clone(agent),
+    })
 }
 
 /// The refusal of a caller that shows no key that opens anything.
@@ -81,8 +92,13 @@ pub fn access<'a>(
         Some(name) => named(book, caller, name)?,
         None => only(book, now, caller, door)?,
     };
-    let in_audience = caller.key.audience.is_none_or(|audience| audience == found.id);
-    let grant = book.grant(caller.agent.id, found.id).filter(|grant| !grant.is_over(now) && in_audience);
+    let in_audience = caller
+        .key
+        .audience
+        .is_none_or(|audience| audience == found.id);
+    let grant = book
+        .grant(caller.agent.id, found.id)
+        .filter(|grant| !grant.is_over(now) && in_audience);
     let Some(grant) = grant.filter(|grant| grant.rights.opens(door)) else {
         let has_other_door = grant.is_some();
         return Err(missing(&found.name, door, has_other_door));
@@ -94,7 +110,10 @@ pub fn access<'a>(
             "Wait until it is resumed in Doorward (`doorward resume`).",
         ));
     }
-    Ok(Access { connection: found, grant })
+    Ok(Access {
+        connection: found,
+        grant,
+    })
 }
 
 fn named<'a>(book: &'a Book, caller: &Caller, name: &Name) -> Result<&'a Arc<Connection>, Refusal> {
@@ -106,7 +125,11 @@ fn named<'a>(book: &'a Book, caller: &Caller, name: &Name) -> Result<&'a Arc<Con
 /// The refusal for a connection that is not there, for this caller.
 #[must_use]
 pub fn unknown(name: &str) -> Refusal {
-    let name: String = name.chars().filter(|letter| !letter.is_control()).take(40).collect();
+    let name: String = name
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(40)
+        .collect();
     Refusal::new(
         Code::ConnectionUnknown,
         format!("There is no connection `{name}`."),
@@ -114,11 +137,21 @@ pub fn unknown(name: &str) -> Refusal {
     )
 }
 
-fn only<'a>(book: &'a Book, now: Timestamp, caller: &Caller, door: Door) -> Result<&'a Arc<Connection>, Refusal> {
+fn only<'a>(
+    book: &'a Book,
+    now: Timestamp,
+    caller: &Caller,
+    door: Door,
+) -> Result<&'a Arc<Connection>, Refusal> {
     let usable: Vec<_> = book
         .grants_of(caller.agent.id)
         .filter(|grant| !grant.is_over(now) && grant.rights.opens(door))
-        .filter(|grant| caller.key.audience.is_none_or(|audience| audience == grant.connection))
+        .filter(|grant| {
+            caller
+                .key
+                .audience
+                .is_none_or(|audience| audience == grant.connection)
+        })
         .filter_map(|grant| book.connection(grant.connection))
         .filter(|connection| connection.standing != Standing::Ending)
         .collect();
@@ -130,10 +163,16 @@ fn only<'a>(book: &'a Book, now: Timestamp, caller: &Caller, door: Door) -> Resu
         )),
         [one] => Ok(one),
         several => {
-            let names: Vec<_> = several.iter().map(|connection| connection.name.as_str()).collect();
+            let names: Vec<_> = several
+                .iter()
+                .map(|connection| connection.name.as_str())
+                .collect();
             Err(Refusal::new(
                 Code::ConnectionAmbiguous,
-                format!("This agent was given several connections: {}.", names.join(", ")),
+                format!(
+                    "This agent was given several connections: {}.",
+                    names.join(", ")
+                ),
                 "Say which one is meant with `connection=NAME`.",
             ))
         }
@@ -169,7 +208,11 @@ pub enum TokenState {
 /// Decides whether a connection's token can be served at `now`. This is the one place where a refresh on demand is
 /// decided.
 #[must_use]
-pub fn token_state(connection: &Connection, now: Timestamp, min_valid: Option<Duration>) -> TokenState {
+pub fn token_state(
+    connection: &Connection,
+    now: Timestamp,
+    min_valid: Option<Duration>,
+) -> TokenState {
     if let Standing::ReconnectRequired { why, .. } = &connection.standing {
         return TokenState::Refused(reconnect_required(&connection.name, why));
     }
@@ -178,10 +221,13 @@ pub fn token_state(connection: &Connection, now: Timestamp, min_valid: Option<Du
     }
     let live = connection.access_is_live(now);
     let refusal = match &connection.trouble {
-        _ if !connection.refreshable => {
-            Some(reconnect_required(&connection.name, "the access token has ended and there is no refresh token"))
+        _ if !connection.refreshable => Some(reconnect_required(
+            &connection.name,
+            "the access token has ended and there is no refresh token",
+        )),
+        Some(trouble) if now < trouble.retry_at => {
+            Some(in_trouble(connection, trouble.kind, trouble.retry_at, now))
         }
-        Some(trouble) if now < trouble.retry_at => Some(in_trouble(connection, trouble.kind, trouble.retry_at, now)),
         _ => None,
     };
     match (refusal, live) {
@@ -198,16 +244,26 @@ pub fn reconnect_required(name: &Name, why: &str) -> Refusal {
     Refusal::new(
         Code::ReconnectRequired,
         format!("The connection `{name}` has ended: {why}."),
-        format!("A person has to connect again: `doorward connect --name {name}`, or in the Doorward window."),
+        format!(
+            "A person has to connect again: `doorward connect --name {name}`, or in the Doorward window."
+        ),
     )
 }
 
 /// The refusal while a connection's trouble lasts.
 #[must_use]
-pub fn in_trouble(connection: &Connection, kind: TroubleKind, retry_at: Timestamp, now: Timestamp) -> Refusal {
+pub fn in_trouble(
+    connection: &Connection,
+    kind: TroubleKind,
+    retry_at: Timestamp,
+    now: Timestamp,
+) -> Refusal {
     let name = &connection.name;
     let title = &connection.provider.title;
-    let last = connection.trouble.as_ref().map_or("no reply", |trouble| trouble.last.as_str());
+    let last = connection
+        .trouble
+        .as_ref()
+        .map_or("no reply", |trouble| trouble.last.as_str());
     let refusal = match kind {
         TroubleKind::Transient => Refusal::new(
             Code::ProviderUnavailable,
@@ -216,7 +272,10 @@ pub fn in_trouble(connection: &Connection, kind: TroubleKind, retry_at: Timestam
         ),
         TroubleKind::RateLimited => Refusal::new(
             Code::RateLimited,
-            format!("{title} wants no calls for `{name}` until {}.", retry_at.to_rfc3339()),
+            format!(
+                "{title} wants no calls for `{name}` until {}.",
+                retry_at.to_rfc3339()
+            ),
             "Try again after the time given; nothing was lost.",
         ),
         TroubleKind::ClientRejected => Refusal::new(

@@ -1,0 +1,314 @@
+//! The store's own matters: unlocking, the PIN, the audit log, the keys.
+
+use doorward_core::audit::{AuditEvent, AuditKind};
+use doorward_core::connection::Standing;
+use doorward_core::pairing::Verdict;
+use doorward_core::plan::Plan;
+use doorward_core::problem::{Code, Refusal};
+use doorward_core::secret::{Passphrase, Pin};
+use doorward_store::{AuditFilter, KeySource, KeyState, OsKeyring, PassphraseSource, SourceKind};
+
+use super::Actor;
+use crate::config::Keys;
+use crate::views::{AuditFaultView, AuditRowView, AuditVerified, Status, StoreState};
+
+/// Shorter PINs are guessed in the tries that are left before the block is noticed.
+const LEAST_PIN: usize = 6;
+
+impl Actor {
+    pub(super) async fn status(&self) -> Result<Status, Refusal> {
+        let book = self.book();
+        let now = self.now();
+        let locked_because = self.check_unlocked().err();
+        let pin_set = match &locked_because {
+            None => Some(
+                self.store
+                    .has_pin()
+                    .await
+                    .map_err(|error| error.refusal())?,
+            ),
+            Some(_) => None,
+        };
+        let needs_person = |row: &&std::sync::Arc<doorward_core::connection::Connection>| {
+            matches!(row.standing, Standing::ReconnectRequired { .. })
+        };
+        let waits = |request: &&std::sync::Arc<doorward_core::pairing::ApprovalRequest>| {
+            request.verdict == Verdict::Waiting && now < request.expires_at
+        };
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            store: match self.store.key_state() {
+                KeyState::Fresh => StoreState::New,
+                KeyState::Locked => StoreState::Locked,
+                KeyState::Unlocked => StoreState::Unlocked,
+            },
+            keys: self
+                .store
+                .source_kind()
+                .map(|kind| kind.as_str().to_owned()),
+            pin_set,
+            url: self.url.clone(),
+            connections: book.connections().count(),
+            need_reconnect: book.connections().filter(needs_person).count(),
+            agents: book.agents().count(),
+            requests: book.requests().filter(waits).count(),
+            revocations_owed: book.outbox().count(),
+            locked_because,
+        })
+    }
+
+    /// Opens the store at the start, where that needs nobody.
+    pub(crate) async fn unlock_at_start(&mut self) {
+        let by_keyring = match self.store.source_kind() {
+            Some(kind) => kind == SourceKind::Keyring,
+            None => self.config.keys == Keys::Keyring,
+        };
+        let opened = if by_keyring {
+            self.unlock(None).await
+        } else {
+            Err(self.needs_passphrase())
+        };
+        if let Err(refusal) = opened {
+            self.lock(refusal);
+        }
+    }
+
+    fn needs_passphrase(&self) -> Refusal {
+        if self.store.key_state() == KeyState::Fresh {
+            Refusal::new(
+                Code::StoreLocked,
+                "This store is new and is to be sealed under a passphrase that nobody has chosen yet.",
+                "Choose one with `doorward unlock`.",
+            )
+        } else {
+            Refusal::new(
+                Code::StoreLocked,
+                "The store is sealed under a passphrase.",
+                "Type it with `doorward unlock`.",
+            )
+        }
+    }
+
+    /// While the store is locked everything that needs it is answered with the reason.
+    fn lock(&mut self, refusal: Refusal) {
+        tracing::warn!(detail = %refusal.detail, hint = %refusal.hint, "the store is locked");
+        self.published.locked = Some(Refusal {
+            code: Code::StoreLocked,
+            ..refusal
+        });
+        self.publish();
+    }
+
+    pub(super) async fn unlock(&mut self, passphrase: Option<Passphrase>) -> Result<(), Refusal> {
+        if self.store.key_state() == KeyState::Unlocked {
+            return Ok(());
+        }
+        let was_new = self.store.key_state() == KeyState::Fresh;
+        let source = self.key_source(passphrase)?;
+        self.store
+            .unlock(source.as_ref(), self.now())
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "the store could not be unlocked");
+                error.refusal()
+            })?;
+        let loaded = self.store.load().await.map_err(|error| error.refusal())?;
+        self.fill(loaded);
+        self.published.locked = None;
+        self.publish();
+        if was_new {
+            self.carry_out(Plan::nothing().log(AuditEvent::new(AuditKind::StoreCreated)))
+                .await?;
+        }
+        self.watch_all_programs();
+        self.end_all_blocked().await;
+        self.work_outbox().await;
+        Ok(())
+    }
+
+    fn key_source(&self, passphrase: Option<Passphrase>) -> Result<Box<dyn KeySource>, Refusal> {
+        match (self.store.source_kind(), passphrase) {
+            // A new store takes what it is given: a passphrase, where a person typed one.
+            (Some(SourceKind::Passphrase) | None, Some(passphrase)) => {
+                Ok(Box::new(PassphraseSource::new(passphrase)))
+            }
+            (Some(SourceKind::Passphrase), None) => Err(Refusal::new(
+                Code::PassphraseRequired,
+                "The store is sealed under a passphrase.",
+                "Type it with `doorward unlock`.",
+            )),
+            (None, None) if self.config.keys == Keys::Passphrase => Err(Refusal::new(
+                Code::PassphraseRequired,
+                "This store is new and needs a passphrase.",
+                "Choose one with `doorward unlock`.",
+            )),
+            (Some(SourceKind::Keyring) | None, None) => Ok(Box::new(OsKeyring::new())),
+            (Some(SourceKind::Keyring), Some(_)) => Err(Refusal::new(
+                Code::BadRequest,
+                "The store's key is in the OS keyring, so a passphrase does not open it.",
+                "Unlock the keyring, then `doorward unlock` without a passphrase.",
+            )),
+        }
+    }
+
+    /// Puts what was read from the store into the book.
+    fn fill(&mut self, loaded: doorward_store::Loaded) {
+        self.published.book = loaded.book;
+        let book = self.published.book.clone();
+        for key in book.keys().filter(|key| key.revoked_at.is_none()) {
+            self.published
+                .key_meters
+                .insert(key.id, std::sync::Arc::default());
+        }
+        for grant in book.grants() {
+            self.published
+                .grant_meters
+                .insert(grant.id, std::sync::Arc::default());
+        }
+        for (id, access) in loaded.access {
+            let Some(row) = book.connection(id) else {
+                continue;
+            };
+            let token = crate::published::LiveToken {
+                generation: row.generation,
+                access: std::sync::Arc::new(access),
+                token_type: row.token_type.as_str().into(),
+                scope: row.granted.as_scope().into(),
+            };
+            self.published.tokens.insert(id, std::sync::Arc::new(token));
+        }
+    }
+
+    pub(super) async fn set_pin(&mut self, before: Option<Pin>, pin: Pin) -> Result<(), Refusal> {
+        self.check_unlocked()?;
+        if pin.expose().chars().count() < LEAST_PIN {
+            return Err(Refusal::new(
+                Code::PinTooShort,
+                format!("The approval PIN needs at least {LEAST_PIN} characters."),
+                "Choose a longer one.",
+            ));
+        }
+        if self
+            .store
+            .has_pin()
+            .await
+            .map_err(|error| error.refusal())?
+        {
+            match before {
+                Some(before) => self.check_pin(&before).await?,
+                None => {
+                    return Err(Refusal::new(
+                        Code::PinRequired,
+                        "There is an approval PIN already.",
+                        "Type the PIN so far to change it.",
+                    ));
+                }
+            }
+        }
+        self.carry_out(Plan::nothing().log(AuditEvent::new(AuditKind::PinSet)))
+            .await?;
+        self.store
+            .set_pin(&pin, self.now())
+            .await
+            .map_err(|error| error.refusal())
+    }
+
+    pub(super) async fn verify_audit(&self) -> Result<AuditVerified, Refusal> {
+        self.check_unlocked()?;
+        let report = self
+            .store
+            .verify_audit()
+            .await
+            .map_err(|error| error.refusal())?;
+        let fault = report.broken.map(|fault| AuditFaultView {
+            row: fault.seq,
+            what: serde_json::to_value(fault.what)
+                .ok()
+                .and_then(|word| word.as_str().map(str::to_owned))
+                .unwrap_or_else(|| fault.to_string()),
+        });
+        Ok(AuditVerified {
+            rows: report.rows,
+            fault,
+        })
+    }
+
+    pub(super) async fn audit(&mut self, limit: u32) -> Result<Vec<AuditRowView>, Refusal> {
+        self.check_unlocked()?;
+        self.write_meters().await;
+        let filter = AuditFilter {
+            limit: Some(limit),
+            ..AuditFilter::default()
+        };
+        let rows = self
+            .store
+            .audit_rows(filter)
+            .await
+            .map_err(|error| error.refusal())?;
+        Ok(rows.into_iter().map(|row| self.row_view(row)).collect())
+    }
+
+    fn row_view(&self, row: doorward_store::AuditRow) -> AuditRowView {
+        // What was tampered with, or is gone from the book, is shown as it stands in the log.
+        let named = |id: &str, name: Option<String>| name.unwrap_or_else(|| id.to_owned());
+        let book = self.book();
+        let connection = row.connection.map(|id| {
+            named(
+                &id,
+                id.parse()
+                    .ok()
+                    .and_then(|id| book.connection(id))
+                    .map(|found| found.name.to_string()),
+            )
+        });
+        let agent = row.agent.map(|id| {
+            named(
+                &id,
+                id.parse()
+                    .ok()
+                    .and_then(|id| book.agent(id))
+                    .map(|found| found.name.as_str().to_owned()),
+            )
+        });
+        let tenant = row.tenant.map(|id| {
+            named(
+                &id,
+                id.parse()
+                    .ok()
+                    .and_then(|id| book.tenant(id))
+                    .map(|found| found.name.to_string()),
+            )
+        });
+        AuditRowView {
+            row: row.seq,
+            at: row.at,
+            kind: row.kind,
+            tenant,
+            connection,
+            agent,
+            detail: row.detail,
+        }
+    }
+
+    pub(super) async fn rotate_keys(
+        &mut self,
+        passphrase: Option<Passphrase>,
+    ) -> Result<usize, Refusal> {
+        self.check_unlocked()?;
+        let source = self.key_source(passphrase)?;
+        let rotated = self
+            .store
+            .rotate_keys(source.as_ref(), self.now())
+            .await
+            .map_err(|error| error.refusal())?;
+        self.carry_out(
+            Plan::nothing().log(
+                AuditEvent::new(AuditKind::KeysRotated)
+                    .with("data_keys", rotated.data_keys.to_string()),
+            ),
+        )
+        .await?;
+        Ok(rotated.data_keys)
+    }
+}

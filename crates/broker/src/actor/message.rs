@@ -1,0 +1,324 @@
+//! What the mailbox takes, and where each message goes.
+
+use std::sync::Arc;
+
+use doorward_core::consent::CallbackParameters;
+use doorward_core::decide::connecting::Learned;
+use doorward_core::decide::revoking::RevocationOutcome;
+use doorward_core::decide::serving::Caller;
+use doorward_core::grant::ProgramId;
+use doorward_core::ids::{AgentId, ConnectionId, FlowId, OutboxId};
+use doorward_core::key::KeyHash;
+use doorward_core::name::{ClaimedName, Name};
+use doorward_core::pairing::{Program, Wanted};
+use doorward_core::problem::Refusal;
+use doorward_core::secret::{Passphrase, Pin};
+use doorward_core::token_reply::{TokenOutcome, TokenSet};
+
+use super::connecting::Prepared;
+use super::{Actor, reply};
+use crate::handle::{
+    ConnectAsk, DeviceAuthorization, PauseTarget, PollAnswer, Proof, RegisteredClient, Rejection,
+    Reply, Terms, TokenAsk,
+};
+use crate::views::{
+    AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified, ConnectionView,
+    ConsentStarted, Disconnected, RequestView, Status, TokenAnswer,
+};
+
+/// What the mailbox takes.
+pub(crate) enum Message {
+    // Agents.
+    Token {
+        caller: Caller,
+        ask: TokenAsk,
+        reply: Reply<TokenAnswer>,
+    },
+    Rejected {
+        caller: Caller,
+        rejection: Rejection,
+        reply: Reply<TokenAnswer>,
+    },
+    Register {
+        name: ClaimedName,
+        redirect_uris: Vec<String>,
+        reply: Reply<RegisteredClient>,
+    },
+    AskApproval {
+        client: AgentId,
+        wanted: Vec<Wanted>,
+        program: Option<Program>,
+        reply: Reply<DeviceAuthorization>,
+    },
+    Poll {
+        client: AgentId,
+        device_code: KeyHash,
+        reply: Reply<PollAnswer>,
+    },
+    RevokeKey {
+        caller: Caller,
+        hash: KeyHash,
+        reply: Reply<()>,
+    },
+
+    // The person.
+    Status {
+        reply: Reply<Status>,
+    },
+    ListeningAt {
+        url: String,
+        reply: Reply<()>,
+    },
+    Unlock {
+        passphrase: Option<Passphrase>,
+        reply: Reply<()>,
+    },
+    Connections {
+        reply: Reply<Vec<ConnectionView>>,
+    },
+    Connect {
+        ask: ConnectAsk,
+        reply: Reply<ConsentStarted>,
+    },
+    AwaitConsent {
+        flow: String,
+        reply: Reply<ConnectionView>,
+    },
+    Paste {
+        flow: String,
+        address: String,
+        reply: Reply<ConnectionView>,
+    },
+    Cancel {
+        flow: String,
+        reply: Reply<()>,
+    },
+    Disconnect {
+        name: Name,
+        reply: Reply<Disconnected>,
+    },
+    Agents {
+        reply: Reply<Vec<AgentView>>,
+    },
+    AddAgent {
+        name: ClaimedName,
+        terms: Terms,
+        proof: Proof,
+        reply: Reply<AgentAdded>,
+    },
+    Requests {
+        reply: Reply<Vec<RequestView>>,
+    },
+    Approve {
+        code: String,
+        terms: Terms,
+        proof: Proof,
+        reply: Reply<String>,
+    },
+    Deny {
+        code: String,
+        reply: Reply<()>,
+    },
+    RevokeAgent {
+        agent: String,
+        reply: Reply<AgentRevoked>,
+    },
+    SetPaused {
+        target: PauseTarget,
+        paused: bool,
+        reply: Reply<usize>,
+    },
+    SetPin {
+        before: Option<Pin>,
+        pin: Pin,
+        reply: Reply<()>,
+    },
+    VerifyAudit {
+        reply: Reply<AuditVerified>,
+    },
+    Audit {
+        limit: u32,
+        reply: Reply<Vec<AuditRowView>>,
+    },
+    RotateKeys {
+        passphrase: Option<Passphrase>,
+        reply: Reply<usize>,
+    },
+    Stop {
+        reply: Reply<()>,
+    },
+
+    // What was under way and has come back.
+    FlightEnded(FlightEnded),
+    Prepared {
+        result: Result<Box<Prepared>, Refusal>,
+        connection: ConnectionId,
+        reply: Reply<ConsentStarted>,
+    },
+    Answered {
+        flow: FlowId,
+        parameters: CallbackParameters,
+        reply: Reply<ConnectionView>,
+    },
+    Exchanged {
+        flow: FlowId,
+        result: Result<Box<(TokenSet, Learned)>, Refusal>,
+    },
+    Revoked {
+        item: OutboxId,
+        outcome: RevocationOutcome,
+    },
+    ProgramEnded {
+        program: ProgramId,
+    },
+}
+
+/// A flight that has come back.
+pub(crate) struct FlightEnded {
+    pub(crate) connection: ConnectionId,
+    pub(crate) generation: u64,
+    /// Whether the provider's own check refused the access token before the refresh was sent.
+    pub(crate) access_is_dead: bool,
+    /// What came of the refresh; nothing where the check found the access token good and none was sent.
+    pub(crate) outcome: Option<TokenOutcome>,
+}
+
+impl Actor {
+    /// Handles one message to its end.
+    pub(crate) async fn handle(&mut self, message: Message) {
+        match message {
+            Message::Token { .. }
+            | Message::Rejected { .. }
+            | Message::Register { .. }
+            | Message::AskApproval { .. }
+            | Message::Poll { .. }
+            | Message::RevokeKey { .. } => self.handle_agent(message).await,
+            Message::FlightEnded(ended) => self.flight_ended(ended).await,
+            Message::Prepared {
+                result,
+                connection,
+                reply,
+            } => self.prepared(result, connection, reply).await,
+            Message::Answered {
+                flow,
+                parameters,
+                reply,
+            } => self.answered(flow, &parameters, reply).await,
+            Message::Exchanged { flow, result } => self.exchanged(flow, result).await,
+            Message::Revoked { item, outcome } => self.revoked(item, outcome).await,
+            Message::ProgramEnded { program } => self.program_ended(program).await,
+            other => self.handle_person(other).await,
+        }
+    }
+
+    async fn handle_agent(&mut self, message: Message) {
+        match message {
+            Message::Token { caller, ask, reply } => self.token(caller, ask, reply).await,
+            Message::Rejected {
+                caller,
+                rejection,
+                reply,
+            } => self.rejected(caller, rejection, reply).await,
+            Message::Register {
+                name,
+                redirect_uris,
+                reply: to,
+            } => reply(to, self.register(name, redirect_uris).await),
+            Message::AskApproval {
+                client,
+                wanted,
+                program,
+                reply: to,
+            } => {
+                reply(to, self.ask_approval(client, wanted, program).await);
+            }
+            Message::Poll {
+                client,
+                device_code,
+                reply: to,
+            } => reply(to, self.poll(client, &device_code).await),
+            Message::RevokeKey {
+                caller,
+                hash,
+                reply: to,
+            } => reply(to, self.revoke_key(&caller, &hash).await),
+            _ => tracing::error!("a message went astray"),
+        }
+    }
+
+    async fn handle_person(&mut self, message: Message) {
+        match message {
+            Message::Status { reply: to } => reply(to, self.status().await),
+            Message::ListeningAt { url, reply: to } => {
+                self.url = Some(url);
+                reply(to, Ok(()));
+            }
+            Message::Unlock {
+                passphrase,
+                reply: to,
+            } => reply(to, self.unlock(passphrase).await),
+            Message::Connections { reply: to } => reply(to, self.connections()),
+            Message::Connect { ask, reply } => self.connect(ask, reply),
+            Message::AwaitConsent { flow, reply } => self.await_consent(&flow, reply),
+            Message::Paste {
+                flow,
+                address,
+                reply,
+            } => self.paste(&flow, &address, reply).await,
+            Message::Cancel { flow, reply: to } => reply(to, self.cancel(&flow)),
+            Message::Disconnect { name, reply } => self.disconnect(&name, reply).await,
+            Message::Agents { reply: to } => reply(to, self.agents()),
+            Message::AddAgent {
+                name,
+                terms,
+                proof,
+                reply: to,
+            } => reply(to, self.add_agent(name, terms, proof).await),
+            Message::Requests { reply: to } => reply(to, self.requests()),
+            Message::Approve {
+                code,
+                terms,
+                proof,
+                reply: to,
+            } => reply(to, self.approve(&code, terms, proof).await),
+            Message::Deny { code, reply: to } => reply(to, self.deny(&code).await),
+            Message::RevokeAgent { agent, reply: to } => reply(to, self.revoke_agent(&agent).await),
+            Message::SetPaused {
+                target,
+                paused,
+                reply: to,
+            } => reply(to, self.set_paused(target, paused).await),
+            Message::SetPin {
+                before,
+                pin,
+                reply: to,
+            } => reply(to, self.set_pin(before, pin).await),
+            Message::VerifyAudit { reply: to } => reply(to, self.verify_audit().await),
+            Message::Audit { limit, reply: to } => reply(to, self.audit(limit).await),
+            Message::RotateKeys {
+                passphrase,
+                reply: to,
+            } => reply(to, self.rotate_keys(passphrase).await),
+            Message::Stop { reply } => self.stopping = Some(reply),
+            _ => tracing::error!("a message went astray"),
+        }
+    }
+
+    /// Where the store is locked nothing that needs it goes on.
+    pub(crate) fn check_unlocked(&self) -> Result<(), Refusal> {
+        self.published.check_unlocked()
+    }
+
+    /// The published book, for decisions.
+    pub(crate) fn book(&self) -> &doorward_core::book::Book {
+        &self.published.book
+    }
+
+    /// A connection's row, kept alive while the book changes.
+    pub(crate) fn connection(
+        &self,
+        id: ConnectionId,
+    ) -> Option<Arc<doorward_core::connection::Connection>> {
+        self.published.book.connection(id).cloned()
+    }
+}

@@ -1,0 +1,322 @@
+//! The one owner of the state: one task, one mailbox.
+//!
+//! Every message is handled to its end before the next one is looked at. What takes long (a call to a provider, a
+//! consent in a browser) runs in a task of its own and comes back as a message. Nothing is seen by anyone before it is
+//! on disk: [`Actor::carry_out`] writes a plan, then applies it, then publishes, then does what else it says.
+
+mod connecting;
+mod consents;
+mod flights;
+mod keeping;
+mod message;
+mod pairing;
+mod people;
+mod programs;
+mod revoking;
+mod serving;
+mod upkeep;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::change::Change;
+use doorward_core::connection::Connection;
+use doorward_core::ids::{ConnectionId, FlowId, OutboxId, RequestId};
+use doorward_core::plan::{Effect, Plan};
+use doorward_core::problem::Refusal;
+use doorward_core::time::Timestamp;
+use doorward_store::Store;
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use message::Message;
+
+use crate::config::Config;
+use crate::handle::Shared;
+use crate::provider::Providers;
+use crate::published::{LiveToken, Meter, Published};
+use crate::shell::Shell;
+use consents::Consent;
+use flights::Flight;
+
+/// Owns everything.
+pub(crate) struct Actor {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) providers: Providers,
+    pub(crate) shell: Arc<dyn Shell>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) mailbox: mpsc::Sender<Message>,
+    /// The owner's copy of what is published.
+    pub(crate) published: Published,
+    flights: HashMap<ConnectionId, Flight>,
+    consents: HashMap<FlowId, Consent>,
+    /// Plans that the store could not take and that must not be lost: fresh tokens.
+    unsaved: Vec<Unsaved>,
+    polls: HashMap<RequestId, Timestamp>,
+    revocations: HashSet<OutboxId>,
+    revocation_waiters: HashMap<ConnectionId, Vec<oneshot::Sender<bool>>>,
+    url: Option<String>,
+    metered_at: Timestamp,
+    /// Before this nobody looks around again, whatever is due.
+    look_after: Timestamp,
+    stopping: Option<crate::handle::Reply<()>>,
+}
+
+/// A plan that waits for the store.
+struct Unsaved {
+    connection: ConnectionId,
+    plan: Plan,
+    retry_at: Timestamp,
+}
+
+/// How often the store is tried again with what it could not take.
+const UNSAVED_RETRY: Duration = Duration::from_secs(1);
+/// The mailbox's owner looks around at least this often; use is counted to the minute.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+impl Actor {
+    pub(crate) fn new(
+        config: Config,
+        store: Store,
+        providers: Providers,
+        shell: Arc<dyn Shell>,
+        shared: Arc<Shared>,
+        mailbox: mpsc::Sender<Message>,
+    ) -> Self {
+        let now = shared.clock.now();
+        Self {
+            config,
+            store,
+            providers,
+            shell,
+            shared,
+            mailbox,
+            published: Published::default(),
+            flights: HashMap::new(),
+            consents: HashMap::new(),
+            unsaved: Vec::new(),
+            polls: HashMap::new(),
+            revocations: HashSet::new(),
+            revocation_waiters: HashMap::new(),
+            url: None,
+            metered_at: now,
+            look_after: now,
+            stopping: None,
+        }
+    }
+
+    /// Handles messages until it is told to stop and what is under way at providers has come back.
+    pub(crate) async fn run(mut self, mut mailbox: mpsc::Receiver<Message>) {
+        loop {
+            if self.stopping.is_some() && self.is_idle() {
+                break;
+            }
+            let rest = self.rest();
+            if rest.is_zero() {
+                // A mailbox that never empties must not keep what is due waiting.
+                self.look_around().await;
+                continue;
+            }
+            tokio::select! {
+                message = mailbox.recv() => match message {
+                    Some(message) => self.handle(message).await,
+                    None => break,
+                },
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+        self.write_meters().await;
+        self.store.close().await;
+        if let Some(to) = self.stopping {
+            reply(to, Ok(()));
+        }
+    }
+
+    /// Nothing is in flight whose reply would be lost.
+    fn is_idle(&self) -> bool {
+        self.flights.is_empty()
+            && self.unsaved.is_empty()
+            && !self.consents.values().any(Consent::is_exchanging)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Writes a plan, applies it, publishes it, and does what else it says. Where the store fails nothing has changed.
+    async fn carry_out(&mut self, plan: Plan) -> Result<(), Refusal> {
+        let Plan {
+            changes,
+            audit,
+            effects,
+        } = plan;
+        if !changes.is_empty() || !audit.is_empty() {
+            self.store
+                .commit(self.now(), &changes, &audit)
+                .await
+                .map_err(|error| {
+                    tracing::error!(%error, "the store could not take a change");
+                    error.refusal()
+                })?;
+            for change in &changes {
+                self.apply(change);
+            }
+            self.publish();
+        }
+        for effect in effects {
+            match effect {
+                Effect::Tell(notice) => self.shell.tell(&notice),
+                Effect::WorkOutbox => self.work_outbox().await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Like [`Self::carry_out`], but a plan that the store cannot take is kept in memory and tried again: it holds
+    /// tokens that exist nowhere else.
+    async fn carry_out_or_keep(
+        &mut self,
+        connection: ConnectionId,
+        plan: Plan,
+    ) -> Result<(), Refusal> {
+        let Plan {
+            changes,
+            audit,
+            effects,
+        } = plan;
+        let written = self.carry_out_ref(&changes, &audit).await;
+        match written {
+            Ok(()) => {
+                self.carry_out(Plan {
+                    changes: Vec::new(),
+                    audit: Vec::new(),
+                    effects,
+                })
+                .await
+            }
+            Err(refusal) => {
+                tracing::error!(%connection, "fresh tokens could not be stored; they are kept in memory and tried again");
+                let retry_at = self.now().plus(UNSAVED_RETRY);
+                self.unsaved.push(Unsaved {
+                    connection,
+                    plan: Plan {
+                        changes,
+                        audit,
+                        effects,
+                    },
+                    retry_at,
+                });
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn carry_out_ref(
+        &mut self,
+        changes: &[Change],
+        audit: &[doorward_core::audit::AuditEvent],
+    ) -> Result<(), Refusal> {
+        self.store
+            .commit(self.now(), changes, audit)
+            .await
+            .map_err(|error| error.refusal())?;
+        for change in changes {
+            self.apply(change);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn apply(&mut self, change: &Change) {
+        self.published.book.apply(change);
+        match change {
+            Change::TokensPut {
+                connection,
+                generation,
+                access,
+                ..
+            } => {
+                let row = self.published.book.connection(*connection);
+                let token = LiveToken {
+                    generation: *generation,
+                    access: Arc::clone(access),
+                    token_type: row.map_or("Bearer", |row| row.token_type.as_str()).into(),
+                    scope: row
+                        .map_or_else(String::new, |row| row.granted.as_scope())
+                        .into(),
+                };
+                self.published.tokens.insert(*connection, Arc::new(token));
+            }
+            Change::ConnectionPut(row) => self.describe_token(row),
+            Change::TokensErased { connection, .. }
+            | Change::ConnectionErased { connection, .. } => {
+                self.published.tokens.remove(connection);
+            }
+            Change::KeyPut(key) => {
+                if key.revoked_at.is_some() {
+                    self.published.key_meters.remove(&key.id);
+                } else if !self.published.key_meters.contains_key(&key.id) {
+                    self.published
+                        .key_meters
+                        .insert(key.id, Arc::new(Meter::default()));
+                }
+            }
+            Change::GrantPut { grant, .. } => {
+                if !self.published.grant_meters.contains_key(&grant.id) {
+                    self.published
+                        .grant_meters
+                        .insert(grant.id, Arc::new(Meter::default()));
+                }
+                self.watch_program(grant);
+            }
+            Change::GrantErased { grant, .. } => {
+                self.published.grant_meters.remove(grant);
+            }
+            Change::TenantPut(_)
+            | Change::RegistrationPut { .. }
+            | Change::OutboxAdded { .. }
+            | Change::OutboxPut(_)
+            | Change::OutboxErased { .. }
+            | Change::ClientPut(_)
+            | Change::ClientErased(_)
+            | Change::AgentPut(_)
+            | Change::AgentErased { .. }
+            | Change::RequestPut(_)
+            | Change::RequestErased(_) => {}
+        }
+    }
+
+    /// A token's type and scope stand in its connection's row, which a plan may write before or after the token.
+    fn describe_token(&mut self, row: &Connection) {
+        let Some(token) = self.published.tokens.get(&row.id) else {
+            return;
+        };
+        if *token.token_type == *row.token_type && *token.scope == *row.granted.as_scope() {
+            return;
+        }
+        let token = LiveToken {
+            generation: token.generation,
+            access: Arc::clone(&token.access),
+            token_type: row.token_type.as_str().into(),
+            scope: row.granted.as_scope().into(),
+        };
+        self.published.tokens.insert(row.id, Arc::new(token));
+    }
+
+    fn publish(&self) {
+        self.shared
+            .published
+            .store(Arc::new(self.published.clone()));
+    }
+
+    /// Sends a message to this mailbox from a task that was started for something that takes long.
+    fn report(&self) -> mpsc::Sender<Message> {
+        self.mailbox.clone()
+    }
+}
+
+/// An answer whose asker may have gone away meanwhile: then nobody needs it.
+fn reply<T>(to: crate::handle::Reply<T>, answer: Result<T, Refusal>) {
+    let _gone = to.send(answer);
+}

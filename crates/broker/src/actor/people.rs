@@ -1,0 +1,187 @@
+//! What the person sees and what they end or pause.
+
+use doorward_core::connection::Connection;
+use doorward_core::decide::revoking;
+use doorward_core::ids::ConnectionId;
+use doorward_core::key::KeyStanding;
+use doorward_core::name::Name;
+use doorward_core::pairing::Verdict;
+use doorward_core::problem::Refusal;
+
+use super::Actor;
+use crate::handle::PauseTarget;
+use crate::views::{AgentRevoked, AgentView, ConnectionView, GrantView, RequestView};
+
+impl Actor {
+    pub(super) fn connections(&self) -> Result<Vec<ConnectionView>, Refusal> {
+        self.check_unlocked()?;
+        let mut views: Vec<_> = self
+            .book()
+            .connections()
+            .map(|row| self.view_of(row))
+            .collect();
+        views.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(views)
+    }
+
+    pub(super) fn connection_view(&self, id: ConnectionId) -> Result<ConnectionView, Refusal> {
+        match self.book().connection(id) {
+            Some(row) => Ok(self.view_of(row)),
+            None => Err(doorward_core::decide::serving::unknown("")),
+        }
+    }
+
+    fn view_of(&self, row: &Connection) -> ConnectionView {
+        ConnectionView {
+            id: row.id.to_string(),
+            name: row.name.clone(),
+            tenant: self.tenant_name(row.tenant),
+            provider: row.provider.name.clone(),
+            provider_title: row.provider.title.clone(),
+            issuer: row.provider.issuer.clone(),
+            account: row.account.as_ref().map(|account| account.label.clone()),
+            asked: row.ask.scope.clone(),
+            read_only: row.ask.read_only,
+            granted: row.granted.scopes.clone(),
+            granted_stated: row.granted.stated,
+            health: self.published.health(row, self.now()),
+            connected_at: row.connected_at,
+            access_expires_at: row.access_expires_at,
+            proven_at: row.proven_at,
+            agents: self
+                .book()
+                .grants_for(row.id)
+                .filter(|grant| !grant.is_over(self.now()))
+                .count(),
+        }
+    }
+
+    pub(super) fn tenant_name(&self, id: doorward_core::ids::TenantId) -> Name {
+        let tenant = self.book().tenant(id).map(|tenant| tenant.name.clone());
+        tenant.unwrap_or_else(doorward_core::decide::connecting::default_tenant)
+    }
+
+    pub(super) fn agents(&self) -> Result<Vec<AgentView>, Refusal> {
+        self.check_unlocked()?;
+        let now = self.now();
+        let mut views: Vec<_> = self
+            .book()
+            .agents()
+            .map(|agent| {
+                let grants = self
+                    .book()
+                    .grants_of(agent.id)
+                    .filter(|grant| !grant.is_over(now))
+                    .filter_map(|grant| {
+                        Some(GrantView {
+                            id: grant.id.to_string(),
+                            connection: self.book().connection(grant.connection)?.name.clone(),
+                            doors: grant.rights.doors().to_vec(),
+                            policy: grant.rights.policy().clone(),
+                            lifetime: grant.lifetime,
+                        })
+                    });
+                let last_use = |key: &doorward_core::key::KeyRecord| {
+                    let metered = self
+                        .published
+                        .key_meters
+                        .get(&key.id)
+                        .and_then(|meter| meter.last_used());
+                    metered.max(key.last_used_at)
+                };
+                let keys: Vec<_> = self.book().keys_of(agent.id).collect();
+                AgentView {
+                    id: agent.id.to_string(),
+                    name: agent.name.as_str().to_owned(),
+                    tenant: self.tenant_name(agent.tenant),
+                    paused: agent.paused,
+                    grants: grants.collect(),
+                    keys: keys
+                        .iter()
+                        .filter(|key| key.standing(now, last_use(key)) == KeyStanding::Live)
+                        .count(),
+                    last_used_at: keys.iter().filter_map(|key| last_use(key)).max(),
+                    created_at: agent.created_at,
+                }
+            })
+            .collect();
+        views.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(views)
+    }
+
+    pub(super) fn requests(&self) -> Result<Vec<RequestView>, Refusal> {
+        self.check_unlocked()?;
+        let now = self.now();
+        let mut views: Vec<_> = self
+            .book()
+            .requests()
+            .filter(|request| request.verdict == Verdict::Waiting && now < request.expires_at)
+            .map(|request| RequestView {
+                id: request.id.to_string(),
+                name: request.name.as_str().to_owned(),
+                code: request.user_code.clone(),
+                wanted: request
+                    .wanted
+                    .iter()
+                    .map(doorward_core::pairing::Wanted::as_scope)
+                    .collect(),
+                program: request.program.clone(),
+                created_at: request.created_at,
+                expires_at: request.expires_at,
+            })
+            .collect();
+        views.sort_by_key(|request| request.created_at);
+        Ok(views)
+    }
+
+    pub(super) async fn revoke_agent(&mut self, text: &str) -> Result<AgentRevoked, Refusal> {
+        self.check_unlocked()?;
+        let now = self.now();
+        let agent = revoking::agent_meant(self.book(), text)?.clone();
+        let handed_out = self
+            .book()
+            .grants_of(agent.id)
+            .filter_map(|grant| {
+                let row = self.book().connection(grant.connection)?;
+                let is_current =
+                    grant.handed_generation == Some(row.generation) && row.access_is_live(now);
+                is_current.then(|| (row.name.clone(), row.access_expires_at))
+            })
+            .collect();
+        let plan = revoking::revoke_agent(self.book(), &agent, now);
+        self.carry_out(plan).await?;
+        Ok(AgentRevoked {
+            name: agent.name.as_str().to_owned(),
+            handed_out,
+        })
+    }
+
+    pub(super) async fn set_paused(
+        &mut self,
+        target: PauseTarget,
+        paused: bool,
+    ) -> Result<usize, Refusal> {
+        self.check_unlocked()?;
+        let plan = match target {
+            PauseTarget::Agent(text) => {
+                revoking::set_agent_paused(revoking::agent_meant(self.book(), &text)?, paused)
+            }
+            PauseTarget::Connection(name) => {
+                revoking::set_connection_paused(&*self.person_connection(&name)?, paused)
+            }
+            PauseTarget::AllAgents => {
+                let all = self
+                    .book()
+                    .agents()
+                    .map(|agent| revoking::set_agent_paused(agent, paused));
+                all.fold(
+                    doorward_core::plan::Plan::nothing(),
+                    doorward_core::plan::Plan::and,
+                )
+            }
+        };
+        let changed = plan.changes.len();
+        self.carry_out(plan).await?;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,32 @@
+//! How a person is told: what the desktop does with windows and notifications, a server does with its log.
+
+use doorward_core::plan::Notice;
+
+/// The person's side of the running application.
+pub trait Shell: Send + Sync + 'static {
+    /// Something happened that a person should know.
+    fn tell(&self, notice: &Notice);
+}
+
+/// For machines without a display: the log is all there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headless;
+
+impl Shell for Headless {
+    fn tell(&self, notice: &Notice) {
+        match notice {
+            Notice::ApprovalAsked(request) => {
+                tracing::warn!(%request, "an agent asks for approval: `doorward requests` shows it");
+            }
+            Notice::ReconnectNeeded(connection) => {
+                tracing::error!(%connection, "a connection has ended: `doorward connect` connects it again");
+            }
+            Notice::Recovered(connection) => {
+                tracing::info!(%connection, "a connection works again")
+            }
+            Notice::RevocationGivenUp { name } => {
+                tracing::error!(%name, "a revocation was given up: end the session at the provider");
+            }
+        }
+    }
+}

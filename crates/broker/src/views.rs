@@ -1,0 +1,265 @@
+//! What a person and an agent are shown. Plain data for the command, the window and the gateway; never a secret, but
+//! for the few answers whose purpose is to carry one, and those cannot be printed.
+
+use std::sync::Arc;
+
+use doorward_core::grant::{Door, Lifetime, Policy};
+use doorward_core::health::Health;
+use doorward_core::name::Name;
+use doorward_core::pairing::Program;
+use doorward_core::secret::AccessToken;
+use doorward_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A token for an agent (RFC 6749 §5.1).
+pub struct TokenAnswer {
+    /// The access token.
+    pub access: Arc<AccessToken>,
+    /// Its type.
+    pub token_type: Arc<str>,
+    /// Seconds until it ends, if that is known.
+    pub expires_in: Option<u64>,
+    /// What was granted.
+    pub scope: Arc<str>,
+    /// Whose it is.
+    pub connection: Name,
+}
+
+/// A connection as its agent sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentConnection {
+    /// Its name.
+    pub name: Name,
+    /// Its provider's name.
+    pub provider: String,
+    /// The doors this agent has.
+    pub doors: Vec<Door>,
+    /// What was granted.
+    pub scopes: Vec<String>,
+    /// Its health.
+    pub health: Health,
+}
+
+/// How the broker is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of Doorward.
+    pub version: String,
+    /// The process that holds the broker.
+    pub pid: u32,
+    /// `unlocked`, `locked` or `new`.
+    pub store: StoreState,
+    /// Where the store's key comes from, once that was decided.
+    pub keys: Option<String>,
+    /// Whether an approval PIN is set; nothing while the store is locked.
+    pub pin_set: Option<bool>,
+    /// Where the gateway listens, if it does.
+    pub url: Option<String>,
+    /// How many connections there are.
+    pub connections: usize,
+    /// How many of them need a person.
+    pub need_reconnect: usize,
+    /// How many agents there are.
+    pub agents: usize,
+    /// How many approval requests wait.
+    pub requests: usize,
+    /// How many revocations are owed to providers.
+    pub revocations_owed: usize,
+    /// Why the store is not open, and what to do, where it is not.
+    pub locked_because: Option<doorward_core::problem::Refusal>,
+}
+
+/// Whether the store's secrets can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// They can.
+    Unlocked,
+    /// The key is not to be had.
+    Locked,
+    /// No key was made yet.
+    New,
+}
+
+/// A connection as the person sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionView {
+    /// Its identifier.
+    pub id: String,
+    /// Its name.
+    pub name: Name,
+    /// Its tenant's name.
+    pub tenant: Name,
+    /// Its provider's name.
+    pub provider: String,
+    /// Its provider's title.
+    pub provider_title: String,
+    /// The provider's address.
+    pub issuer: String,
+    /// Whose account it is.
+    pub account: Option<String>,
+    /// The scope that was asked for.
+    pub asked: String,
+    /// Whether only reading was asked for.
+    pub read_only: bool,
+    /// What was granted.
+    pub granted: Vec<String>,
+    /// Whether the provider said what it granted.
+    pub granted_stated: bool,
+    /// Its health.
+    pub health: Health,
+    /// When a person last consented.
+    pub connected_at: Timestamp,
+    /// When its access token ends.
+    pub access_expires_at: Option<Timestamp>,
+    /// The last real call that succeeded.
+    pub proven_at: Option<Timestamp>,
+    /// How many agents may use it.
+    pub agents: usize,
+}
+
+/// A grant as the person sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GrantView {
+    /// Its identifier.
+    pub id: String,
+    /// The connection's name.
+    pub connection: Name,
+    /// The doors.
+    pub doors: Vec<Door>,
+    /// The limits.
+    pub policy: Policy,
+    /// How long it lasts.
+    pub lifetime: Lifetime,
+}
+
+/// An agent as the person sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentView {
+    /// Its identifier.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Its tenant's name.
+    pub tenant: Name,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// What it was given.
+    pub grants: Vec<GrantView>,
+    /// How many keys it holds that open something.
+    pub keys: usize,
+    /// Its last use, to about a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was let in.
+    pub created_at: Timestamp,
+}
+
+/// An approval request as the person sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestView {
+    /// Its identifier.
+    pub id: String,
+    /// What the agent calls itself.
+    pub name: String,
+    /// The code to compare.
+    pub code: String,
+    /// What it asks for, as `NAME:door`.
+    pub wanted: Vec<String>,
+    /// The program behind it.
+    pub program: Option<Program>,
+    /// When it asked.
+    pub created_at: Timestamp,
+    /// When no answer becomes a refusal.
+    pub expires_at: Timestamp,
+}
+
+/// A consent that was started: what will be asked, and where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConsentStarted {
+    /// Names the consent in further calls.
+    pub flow: String,
+    /// The connection it is for.
+    pub connection: Name,
+    /// The provider's title.
+    pub provider_title: String,
+    /// The scope that is asked for.
+    pub scope: String,
+    /// Whether only reading is asked for.
+    pub read_only: bool,
+    /// The name the consent page shows.
+    pub agent_name: String,
+    /// The address to open in the browser.
+    pub url: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// What a disconnection did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Disconnected {
+    /// The connection's name.
+    pub name: Name,
+    /// Until when an access token that was handed out may still work at the provider, if one was and that is known.
+    pub handed_out_until: Option<Timestamp>,
+    /// Whether the provider has confirmed the end; where it has not, the outbox goes on trying.
+    pub confirmed: bool,
+}
+
+/// What revoking an agent did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentRevoked {
+    /// What it called itself.
+    pub name: String,
+    /// Access tokens it was handed that may still work at the provider: connection and end.
+    pub handed_out: Vec<(Name, Option<Timestamp>)>,
+}
+
+/// An agent that a person added by hand. The key is shown once.
+#[derive(Serialize, Deserialize)]
+pub struct AgentAdded {
+    /// Its identifier.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its key.
+    pub key: String,
+    /// What it was given.
+    pub scope: String,
+}
+
+/// What verifying the audit log found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditVerified {
+    /// How many rows were checked.
+    pub rows: u64,
+    /// What is wrong, if something is.
+    pub fault: Option<AuditFaultView>,
+}
+
+/// Where the audit log does not verify.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditFaultView {
+    /// The row's number.
+    pub row: u64,
+    /// `edited`, `missing`, `reordered`, `cut_off` or `head_forged`.
+    pub what: String,
+}
+
+/// A row of the audit log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditRowView {
+    /// Its number.
+    pub row: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// In which tenant.
+    pub tenant: Option<String>,
+    /// To which connection.
+    pub connection: Option<String>,
+    /// By or to which agent.
+    pub agent: Option<String>,
+    /// Plain words about it.
+    pub detail: std::collections::BTreeMap<String, String>,
+}
