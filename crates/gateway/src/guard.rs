@@ -1,0 +1,352 @@
+//! What every request has to pass before a route sees it.
+//!
+//! A loopback port is open to every web page in a browser of this machine (a name that is rebound
+//! to 127.0.0.1 makes it same-origin even) and to every user of it. So, in this order: the other
+//! end's socket is ours; `Host` names us, exactly once and in full, as a rebound page cannot send
+//! that; no browser page asks, told by `Origin` or by `Sec-Fetch-Site`; no secret stands where it
+//! gets logged; and, unless the route is open, an agent key opens it.
+//!
+//! There are no CORS headers anywhere: a preflight is refused like what it announces.
+
+use doorward_broker::Handle;
+use doorward_core::decide::serving::{Caller, unauthenticated};
+use doorward_core::key::AgentKey;
+use doorward_core::problem::{Code, Refusal};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, HeaderValue, Uri};
+use url::form_urlencoded;
+
+/// The largest body of any route: none carries more than a few short texts.
+pub(crate) const MOST_BODY: usize = 64 * 1024;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The names under which this gateway may be called.
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    pub(crate) fn of_port(port: u16) -> Self {
+        let hosts = ["127.0.0.1", "localhost", "[::1]"];
+        let mut names: Vec<String> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
+        if port == 80 {
+            // The one port that a legal `Host` leaves out.
+            names.extend(hosts.map(str::to_owned));
+        }
+        Self(names)
+    }
+
+    fn include(&self, text: &str) -> bool {
+        self.0.iter().any(|name| name.eq_ignore_ascii_case(text))
+    }
+
+    /// Checks a request's head, all but its key.
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        self.check_host(uri, headers)?;
+        check_no_page(headers)?;
+        check_form(headers)?;
+        check_query(uri.query())
+    }
+
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
+            (Some(Ok(host)), None) if self.include(host) => host,
+            _ => return Err(self.host_not_allowed()),
+        };
+        // A target in absolute form names a host too, and must name the same.
+        let agrees = match (uri.authority(), uri.scheme_str()) {
+            (None, _) => true,
+            (Some(authority), None | Some("http")) => authority.as_str().eq_ignore_ascii_case(host),
+            (Some(_), Some(_)) => false,
+        };
+        if agrees {
+            Ok(())
+        } else {
+            Err(self.host_not_allowed())
+        }
+    }
+
+    fn host_not_allowed(&self) -> Refusal {
+        let own = self.0.first().map_or("", String::as_str);
+        Refusal::new(
+            Code::HostNotAllowed,
+            "The request does not name Doorward in exactly one `Host` header.",
+            format!("Call it as `http://{own}`; it answers to its loopback names and no other."),
+        )
+    }
+}
+
+/// Pages may not call. What a person types into the address bar is `none`, and our own pages are
+/// `same-origin`; a page of another port of this machine is `same-site`, and a stranger.
+fn check_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
+    let sites = headers.get_all(SEC_FETCH_SITE);
+    let is_strange = |site: &HeaderValue| site != "none" && site != "same-origin";
+    if headers.contains_key(ORIGIN) || sites.iter().any(is_strange) {
+        return Err(Refusal::new(
+            Code::OriginNotAllowed,
+            "A web page sent this request.",
+            "Call Doorward from a program, without an `Origin` header; pages in a browser may not.",
+        ));
+    }
+    Ok(())
+}
+
+/// Headers that decide how a request is read may stand in it once.
+fn check_form(headers: &HeaderMap) -> Result<(), Refusal> {
+    for name in [CONTENT_LENGTH, AUTHORIZATION] {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            return Err(Refusal::new(
+                Code::BadRequest,
+                format!("The header `{name}` stands in the request more than once."),
+                "Send it once.",
+            ));
+        }
+    }
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    if length
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > MOST)
+    {
+        return Err(payload_too_large());
+    }
+    Ok(())
+}
+
+const MOST: u64 = MOST_BODY as u64;
+
+/// The refusal of a body that is too large.
+pub(crate) fn payload_too_large() -> Refusal {
+    Refusal::new(
+        Code::PayloadTooLarge,
+        format!("The body is larger than {MOST_BODY} bytes."),
+        "Send only what the route takes.",
+    )
+}
+
+/// Addresses end up in logs and histories; keys and tokens do not belong there.
+fn check_query(query: Option<&str>) -> Result<(), Refusal> {
+    let Some(query) = query else { return Ok(()) };
+    let is_secret = |name: &str| {
+        ["access_token", "key"]
+            .iter()
+            .any(|secret| name.eq_ignore_ascii_case(secret))
+    };
+    let gives_away = form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| is_secret(&name) || holds_key(&name) || holds_key(&value));
+    if gives_away {
+        return Err(Refusal::new(
+            Code::BadRequest,
+            "A key or token stands in the address.",
+            "Send the agent key in the header `Authorization: Bearer dwk_…` alone; \
+             one that stood in an address should be revoked.",
+        ));
+    }
+    Ok(())
+}
+
+/// `dwk_` and 43 characters.
+const KEY_LENGTH: usize = 47;
+
+fn holds_key(text: &str) -> bool {
+    text.match_indices("dwk_")
+        .filter_map(|(at, _)| text.get(at..at + KEY_LENGTH))
+        .any(AgentKey::is_well_formed)
+}
+
+/// Who calls, by the key in the request.
+pub(crate) fn caller(handle: &Handle, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Err(unauthenticated("The request shows no agent key."));
+    };
+    match bearer(value) {
+        Some(key) => handle.authenticate(key),
+        None => Err(unauthenticated(
+            "The `Authorization` header is not `Bearer` and an agent key.",
+        )),
+    }
+}
+
+/// The token of RFC 6750 §2.1. The scheme is compared in any case (RFC 9110 §11.1).
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && AgentKey::is_well_formed(token)).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(target: &str, headers: &[(&str, &str)]) -> Result<(), Code> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::try_from(*name).unwrap();
+            map.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let uri = target.parse().unwrap();
+        Names::of_port(13667)
+            .check(&uri, &map)
+            .map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn every_legal_form_of_our_name_passes_and_no_other() {
+        let legal = [
+            "127.0.0.1:13667",
+            "localhost:13667",
+            "LocalHost:13667",
+            "[::1]:13667",
+        ];
+        for host in legal {
+            assert_eq!(checked("/", &[("host", host)]), Ok(()), "{host}");
+            let absolute = format!("http://{host}/healthz");
+            assert_eq!(checked(&absolute, &[("host", host)]), Ok(()), "{absolute}");
+        }
+        let evil = [
+            "",
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "::1",
+            "::1:13667",
+            "127.0.0.1:13668",
+            "127.0.0.1:013667",
+            "127.0.0.1:13667:13667",
+            "127.0.0.1.:13667",
+            "localhost.:13667",
+            "localhost.evil.example:13667",
+            "evil.example",
+            "evil.example:13667",
+            "user@127.0.0.1:13667",
+            "127.0.0.2:13667",
+            "0.0.0.0:13667",
+            "127.1:13667",
+            "2130706433:13667",
+            "[::]:13667",
+            "[::ffff:127.0.0.1]:13667",
+            "[0:0:0:0:0:0:0:1]:13667",
+            "[::1%lo]:13667",
+            "127.0.0.1:13667, evil.example",
+            "127.0.0.1:13667 evil.example",
+            "http://127.0.0.1:13667",
+            "127.0.0.1:13667/",
+            "lócalhost:13667",
+        ];
+        for host in evil {
+            assert_eq!(
+                checked("/", &[("host", host)]),
+                Err(Code::HostNotAllowed),
+                "{host}"
+            );
+        }
+        assert_eq!(
+            checked("/", &[]),
+            Err(Code::HostNotAllowed),
+            "no Host at all"
+        );
+        let twice = [("host", "127.0.0.1:13667"), ("host", "127.0.0.1:13667")];
+        assert_eq!(checked("/", &twice), Err(Code::HostNotAllowed));
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_must_name_the_same_host() {
+        let host = [("host", "127.0.0.1:13667")];
+        for target in [
+            "http://evil.example/healthz",
+            "http://127.0.0.1/healthz",
+            "http://localhost:13667/healthz",
+            "http://user@127.0.0.1:13667/healthz",
+            "https://127.0.0.1:13667/healthz",
+        ] {
+            assert_eq!(
+                checked(target, &host),
+                Err(Code::HostNotAllowed),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_port_may_be_left_out_where_http_leaves_it_out() {
+        assert!(Names::of_port(80).include("localhost"));
+        assert!(Names::of_port(80).include("[::1]:80"));
+        assert!(!Names::of_port(8080).include("localhost"));
+    }
+
+    #[test]
+    fn pages_are_told_by_origin_and_by_fetch_metadata() {
+        let host = ("host", "127.0.0.1:13667");
+        for origin in ["http://127.0.0.1:13667", "https://evil.example", "null", ""] {
+            let refused = checked("/", &[host, ("origin", origin)]);
+            assert_eq!(refused, Err(Code::OriginNotAllowed), "{origin}");
+        }
+        for (site, passes) in [
+            ("none", true),
+            ("same-origin", true),
+            ("same-site", false),
+            ("cross-site", false),
+        ] {
+            assert_eq!(
+                checked("/", &[host, ("sec-fetch-site", site)]).is_ok(),
+                passes,
+                "{site}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_address_is_refused_however_it_is_written() {
+        let host = [("host", "127.0.0.1:13667")];
+        let key = AgentKey::from_random([7; 32]);
+        let key = key.expose();
+        for query in [
+            format!("connection=fastio&x={key}"),
+            format!("{key}"),
+            format!("a=Bearer%20%64wk_{}", &key[4..]),
+            "access_token=abc".to_owned(),
+            "Access_Token=abc".to_owned(),
+            "a=b&key=".to_owned(),
+        ] {
+            let target = format!("/v1/token?{query}");
+            assert_eq!(checked(&target, &host), Err(Code::BadRequest), "{query}");
+        }
+        for query in [
+            "connection=dwk_short",
+            "connection=keys",
+            "resource=https://x/?key",
+        ] {
+            assert_eq!(
+                checked(&format!("/v1/token?{query}"), &host),
+                Ok(()),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_from_a_bearer_header_of_any_case() {
+        let key = AgentKey::from_random([7; 32]);
+        let key = key.expose();
+        for good in [
+            format!("Bearer {key}"),
+            format!("bearer {key}"),
+            format!("BEARER  {key}"),
+        ] {
+            assert_eq!(bearer(&HeaderValue::try_from(good).unwrap()), Some(key));
+        }
+        for bad in [
+            key.to_owned(),
+            format!("Basic {key}"),
+            format!("Bearer {key} x"),
+            "Bearer ".into(),
+        ] {
+            assert_eq!(
+                bearer(&HeaderValue::try_from(bad.clone()).unwrap()),
+                None,
+                "{bad}"
+            );
+        }
+    }
+}

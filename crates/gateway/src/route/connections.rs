@@ -1,0 +1,94 @@
+//! `GET /v1/connections`: what the caller may use, and how it is.
+
+use axum::response::Response;
+use doorward_broker::views::AgentConnection;
+use doorward_core::decide::serving::Caller;
+use doorward_core::grant::Door;
+use doorward_core::health::Health;
+use doorward_core::name::Name;
+use doorward_core::time::Timestamp;
+use serde::Serialize;
+
+use crate::ask::Call;
+use crate::failure::Failure;
+
+#[derive(Serialize)]
+struct Connections<'a> {
+    connections: Vec<Connection<'a>>,
+}
+
+#[derive(Serialize)]
+struct Connection<'a> {
+    name: &'a Name,
+    provider: &'a str,
+    doors: &'a [Door],
+    scopes: &'a [String],
+    health: Told<'a>,
+}
+
+/// A health in words. Which of the others is there depends on the state.
+#[derive(Serialize)]
+struct Told<'a> {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_try: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+impl<'a> From<&'a Health> for Told<'a> {
+    fn from(health: &'a Health) -> Self {
+        let state = health.as_str();
+        let told = Self {
+            state,
+            last_error: None,
+            next_try: None,
+            until: None,
+            why: None,
+        };
+        let moment = |moment: &Timestamp| Some(moment.to_rfc3339());
+        match health {
+            Health::Degraded {
+                last_error,
+                next_try,
+            } => Self {
+                last_error: Some(last_error),
+                next_try: moment(next_try),
+                ..told
+            },
+            Health::RateLimited { until } => Self {
+                until: moment(until),
+                ..told
+            },
+            Health::ReconnectRequired { why } => Self {
+                why: Some(why),
+                ..told
+            },
+            Health::Connected | Health::Refreshing | Health::Unproven | Health::Paused => told,
+        }
+    }
+}
+
+impl<'a> From<&'a AgentConnection> for Connection<'a> {
+    fn from(connection: &'a AgentConnection) -> Self {
+        Self {
+            name: &connection.name,
+            provider: &connection.provider,
+            doors: &connection.doors,
+            scopes: &connection.scopes,
+            health: Told::from(&connection.health),
+        }
+    }
+}
+
+pub(crate) async fn list(call: &mut Call, caller: &Caller) -> Result<Response, Failure> {
+    call.query(&[])?;
+    let connections = call.gate.handle.connections_of(caller)?;
+    super::json(&Connections {
+        connections: connections.iter().map(Connection::from).collect(),
+    })
+}

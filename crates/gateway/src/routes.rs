@@ -1,0 +1,186 @@
+//! The one table of routes. The router, the answers about wrong methods and the tests are made
+//! from it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use doorward_core::problem::{Code, Refusal};
+use http::Method;
+
+use crate::ask::{Call, Gate};
+use crate::failure::{self, Failure};
+use crate::{guard, route};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Any program of this user.
+    Open,
+    /// Who shows an agent key.
+    Keyed,
+}
+
+/// A route.
+#[derive(Clone, Debug)]
+pub struct RouteInfo {
+    /// Its method. `GET` answers `HEAD` too.
+    pub method: Method,
+    /// Its path; `{name}` stands for one segment.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+macro_rules! table {
+    ($($method:ident $path:literal $access:ident $handler:path;)+) => {
+        const ROUTES: &[RouteInfo] = &[$(
+            RouteInfo { method: Method::$method, path: $path, access: Access::$access },
+        )+];
+
+        fn mount(router: Router<Arc<Gate>>) -> Router<Arc<Gate>> {
+            router$(.route($path, on(MethodFilter::$method, mounted!($access $path $handler))))+
+        }
+    };
+}
+
+/// A handler behind what its access asks. That is the whole difference between `Open` and `Keyed`,
+/// and a keyed handler cannot be mounted as an open one: it takes the caller.
+macro_rules! mounted {
+    (Open $path:literal $handler:path) => {
+        |State(gate): State<Arc<Gate>>, request: Request| async move {
+            let mut call = Call::new(gate, request);
+            let answer = $handler(&mut call).await;
+            finish($path, &call, answer)
+        }
+    };
+    (Keyed $path:literal $handler:path) => {
+        |State(gate): State<Arc<Gate>>, request: Request| async move {
+            let mut call = Call::new(gate, request);
+            let (caller, answer) = match guard::caller(&call.gate.handle, &call.head.headers) {
+                Ok(caller) => {
+                    let answer = $handler(&mut call, &caller).await;
+                    (Some(caller), answer)
+                }
+                Err(refusal) => (None, Err(Failure::from(refusal))),
+            };
+            if let Err(Failure::Refused(refusal)) = &answer {
+                call.gate
+                    .handle
+                    .count_refusal(caller.as_ref(), refusal.code);
+            }
+            finish($path, &call, answer)
+        }
+    };
+}
+
+table! {
+    GET "/healthz" Open route::health::tell;
+
+    GET "/v1/connections" Keyed route::connections::list;
+    GET "/v1/token" Keyed route::token::hand;
+    POST "/v1/token/rejected" Keyed route::token::rejected;
+
+    POST "/oauth/register" Open route::register::register;
+    POST "/oauth/device_authorization" Open route::pair::ask;
+    GET "/oauth/device" Open route::page::show;
+    POST "/oauth/token" Open route::pair::fetch;
+    POST "/oauth/revoke" Keyed route::key::revoke;
+    POST "/oauth/introspect" Keyed route::key::introspect;
+
+    GET "/.well-known/oauth-protected-resource" Open route::discovery::resource;
+    GET "/.well-known/oauth-protected-resource/mcp/{name}" Open route::discovery::mcp_resource;
+    GET "/.well-known/oauth-authorization-server" Open route::discovery::server;
+
+    // Later: /proxy/{name}/{*path}, /mcp/{name}, /mcp/{name}/blob, /mcp/{name}/file/{*path},
+    // /sse/{name}, /v1/events, /metrics, /oauth/authorize, /reconnect/{id}.
+}
+
+/// Every route.
+#[must_use]
+pub fn routes() -> &'static [RouteInfo] {
+    ROUTES
+}
+
+pub(crate) fn router(gate: Arc<Gate>) -> Router {
+    mount(Router::new())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
+        .with_state(gate)
+}
+
+fn finish(route: &'static str, call: &Call, answer: Result<Response, Failure>) -> Response {
+    match answer {
+        Ok(response) => {
+            tracing::trace!(route, "answered");
+            response
+        }
+        Err(failure) => {
+            let response = failure::render(failure, route, &call.head.headers);
+            tracing::debug!(route, status = response.status().as_u16(), "refused");
+            response
+        }
+    }
+}
+
+/// Clients probe the addresses of OAuth metadata to learn what there is, and a 401 there would
+/// send them round in circles. Everywhere else, who has no key learns nothing about addresses.
+fn tells_strangers(path: &str) -> bool {
+    path.starts_with("/.well-known/") || failure::speaks_oauth(path)
+}
+
+async fn nothing_here(State(gate): State<Arc<Gate>>, request: Request) -> Response {
+    let is_open = tells_strangers(request.uri().path());
+    refuse(&gate, &request, is_open, route_unknown)
+}
+
+/// The refusal of an address that there is nothing at.
+pub(crate) fn route_unknown() -> Refusal {
+    Refusal::new(
+        Code::RouteUnknown,
+        "There is nothing at this address.",
+        "docs/AGENTS-API.md lists the routes. Check the path, and the version of Doorward.",
+    )
+}
+
+async fn other_method(State(gate): State<Arc<Gate>>, request: Request) -> Response {
+    let matched = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
+    let own: Vec<_> = ROUTES
+        .iter()
+        .filter(|route| Some(route.path) == matched)
+        .collect();
+    let is_open = own.iter().any(|route| route.access == Access::Open);
+    let methods: Vec<_> = own.iter().map(|route| route.method.as_str()).collect();
+    refuse(&gate, &request, is_open, || {
+        Refusal::new(
+            Code::MethodNotAllowed,
+            "This address does not take that method.",
+            format!("Use {}.", methods.join(" or ")),
+        )
+    })
+}
+
+fn refuse(
+    gate: &Gate,
+    request: &Request,
+    is_open: bool,
+    why: impl FnOnce() -> Refusal,
+) -> Response {
+    let headers = request.headers();
+    let caller = if is_open {
+        Ok(None)
+    } else {
+        guard::caller(&gate.handle, headers).map(Some)
+    };
+    let (caller, refusal) = match caller {
+        Ok(caller) => (caller, why()),
+        Err(refusal) => (None, refusal),
+    };
+    gate.handle.count_refusal(caller.as_ref(), refusal.code);
+    failure::render(Failure::from(refusal), request.uri().path(), headers)
+}

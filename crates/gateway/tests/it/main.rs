@@ -1,0 +1,13 @@
+//! What the gateway promises to agents, and keeps from everyone else, asked over real sockets.
+
+#![cfg(test)]
+
+mod ask;
+mod bounds;
+mod contract;
+mod discovery;
+mod guard;
+mod pairing;
+mod port;
+mod tokens;
+mod world;
