@@ -1,0 +1,350 @@
+//! What can be typed. The names are a promise (docs/CLI.md).
+//!
+//! No flag and no variable here answers for a person: the approval PIN is read from the terminal and nowhere else.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use doorward_broker::handle::LifetimeAsk;
+use doorward_core::grant::Door;
+use doorward_core::name::Name;
+
+use crate::settings::KeysChoice;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed; the message says how to go on
+  2  the command was given wrongly
+  3  Doorward is not running or cannot be reached
+  4  a person is needed: unlock, reconnect, approve, PIN
+  5  refused; asking again changes nothing
+  6  try again later
+
+A signal ends it with 130. `docs/CLI.md` lists every error code.";
+
+/// Keeps your OAuth grants and hands your agents only what you allow
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, after_help = EXIT_CODES, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// Print JSON, errors too, on standard output
+    #[arg(long, global = true, display_order = 901)]
+    pub(crate) json: bool,
+
+    /// Keep the store in this folder instead of the usual one
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        alias = "data",
+        display_order = 902
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Open the store with the passphrase in this file; `-` is standard input
+    #[arg(long, global = true, value_name = "FILE", display_order = 903)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run Doorward here, for machines without a display
+    Serve(Serve),
+    /// Show how Doorward is and what needs you next
+    Status,
+    /// Check everything that could keep Doorward from working
+    Doctor,
+    /// Open the store: try the keyring again, or ask for the passphrase
+    Unlock(Unlock),
+    /// Set or change the approval PIN
+    Pin,
+    /// Connect a provider in the browser, or connect one again
+    Connect(Connect),
+    /// List the connections
+    Connections,
+    /// End a connection, here and at the provider
+    Disconnect(Disconnect),
+    /// List the agents, or add one
+    Agents(Agents),
+    /// List the agents that ask for approval
+    Requests,
+    /// Let an agent in that asked; needs the approval PIN
+    Approve(Approve),
+    /// Refuse an agent that asked
+    Deny(Deny),
+    /// End an agent: its keys and everything it was given
+    Revoke(Revoke),
+    /// Hold back an agent, a connection, or all agents
+    Pause(Pause),
+    /// Let what was paused go on
+    Resume(Pause),
+    /// Read and check the audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Look after the keys of the store
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// As an agent: ask a person for access, and print the agent key
+    Pair(Pair),
+    /// As an agent: print an access token
+    Token(Token),
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Listen on this port
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Where the key of a new store comes from
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) keys: Option<KeysChoice>,
+}
+
+/// `unlock`
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Use a passphrase, also where the store has no key yet
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+/// `connect`
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// A provider by name (`fastio`), or the address of an OAuth issuer
+    #[arg(required_unless_present = "name")]
+    pub(crate) provider: Option<String>,
+    /// Another address for that provider
+    #[arg(long, value_name = "URL")]
+    pub(crate) base: Option<String>,
+    /// What to ask for; may be repeated
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Vec<String>,
+    /// Ask for reading only
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// The tenant the connection belongs to
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<Name>,
+    /// The connection's name; that of an existing one connects it again
+    #[arg(long, value_name = "N")]
+    pub(crate) name: Option<Name>,
+    /// Who will act, as the consent page says it
+    #[arg(long, value_name = "A")]
+    pub(crate) agent_name: Option<String>,
+    /// Print the address instead of opening the browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+/// `disconnect`
+#[derive(Debug, Args)]
+pub(crate) struct Disconnect {
+    /// The connection
+    pub(crate) name: Name,
+}
+
+/// `agents`
+#[derive(Debug, Args)]
+pub(crate) struct Agents {
+    #[command(subcommand)]
+    pub(crate) command: Option<AgentsCommand>,
+}
+
+/// `agents …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// Add an agent by hand and print its key; needs the approval PIN
+    Add(AgentsAdd),
+}
+
+/// `agents add`
+#[derive(Debug, Args)]
+pub(crate) struct AgentsAdd {
+    /// What to call it
+    pub(crate) name: String,
+    /// The connection it may use
+    #[arg(long, value_name = "C")]
+    pub(crate) connection: Name,
+    /// How it may use it; may be repeated
+    #[arg(long, value_name = "DOOR", required = true, value_enum)]
+    pub(crate) door: Vec<DoorChoice>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+/// What is held back, and for how long it is given.
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// For how long [default: until-revoked]
+    #[arg(long, value_name = "TIME", value_enum)]
+    pub(crate) lifetime: Option<LifetimeChoice>,
+    /// Only calls that change nothing (door `proxy` only)
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Only paths below this one; may be repeated (door `proxy` only)
+    #[arg(long, value_name = "P")]
+    pub(crate) path: Vec<String>,
+    /// Only this MCP tool; may be repeated (door `proxy` only)
+    #[arg(long, value_name = "T")]
+    pub(crate) tool: Vec<String>,
+}
+
+/// How a grant may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoorChoice {
+    /// The agent gets the access token
+    Token,
+    /// Doorward puts the token in; the agent never sees it
+    Proxy,
+}
+
+impl From<DoorChoice> for Door {
+    fn from(choice: DoorChoice) -> Self {
+        match choice {
+            DoorChoice::Token => Self::Token,
+            DoorChoice::Proxy => Self::Proxy,
+        }
+    }
+}
+
+/// For how long something is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LifetimeChoice {
+    /// Until you revoke it
+    #[default]
+    UntilRevoked,
+    /// For an hour
+    Hour,
+    /// Until the end of the day
+    Today,
+    /// While the program that asked runs
+    WhileRunning,
+}
+
+impl From<LifetimeChoice> for LifetimeAsk {
+    fn from(choice: LifetimeChoice) -> Self {
+        match choice {
+            LifetimeChoice::UntilRevoked => Self::UntilRevoked,
+            LifetimeChoice::Hour => Self::Hour,
+            LifetimeChoice::Today => Self::Today,
+            LifetimeChoice::WhileRunning => Self::WhileRunning,
+        }
+    }
+}
+
+/// `approve`
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// The code that the agent shows; compare it
+    pub(crate) code: String,
+    /// Give this connection instead of the one asked for
+    #[arg(long, value_name = "C")]
+    pub(crate) connection: Option<Name>,
+    /// Give this door instead of those asked for; may be repeated
+    #[arg(long, value_name = "DOOR", value_enum)]
+    pub(crate) door: Vec<DoorChoice>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+/// `deny`
+#[derive(Debug, Args)]
+pub(crate) struct Deny {
+    /// The code of the request
+    pub(crate) code: String,
+}
+
+/// `revoke`
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The agent, by name or the beginning of its identifier
+    pub(crate) agent: String,
+}
+
+/// `pause`, `resume`
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["agent", "connection", "all"])))]
+pub(crate) struct Pause {
+    /// An agent, by name or the beginning of its identifier
+    pub(crate) agent: Option<String>,
+    /// A connection
+    #[arg(long, value_name = "C")]
+    pub(crate) connection: Option<Name>,
+    /// Every agent
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// `audit …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Look for a row that was edited, removed, moved or cut off
+    Verify,
+    /// Print the rows as JSON lines, oldest first
+    Export(AuditExport),
+}
+
+/// `audit export`
+#[derive(Debug, Args)]
+pub(crate) struct AuditExport {
+    /// Only the newest rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+}
+
+/// `keys …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Replace the key that everything in the store opens with
+    Rotate(KeysRotate),
+}
+
+/// `keys rotate`
+#[derive(Debug, Args)]
+pub(crate) struct KeysRotate {
+    /// Read the new passphrase from this file; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+}
+
+/// `pair`
+#[derive(Debug, Args)]
+pub(crate) struct Pair {
+    /// What the agent calls itself
+    pub(crate) name: String,
+    /// What it asks for, as CONNECTION:DOOR, such as fastio:token; may be repeated
+    #[arg(long, value_name = "SCOPE", required = true)]
+    pub(crate) scope: Vec<String>,
+}
+
+/// `token`
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The connection; may be left out where the agent has just one
+    #[arg(long, value_name = "C")]
+    pub(crate) connection: Option<Name>,
+    /// How many seconds the token must still be valid
+    #[arg(long, value_name = "S")]
+    pub(crate) min_valid: Option<u64>,
+    /// Read the agent key from this file instead of DOORWARD_KEY; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Arguments::command().debug_assert();
+    }
+}

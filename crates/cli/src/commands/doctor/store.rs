@@ -1,0 +1,172 @@
+//! Who holds the folder, and whether the store opens.
+
+use doorward_broker::control::Request;
+use doorward_broker::views::{ConnectionView, Status, StoreState};
+use doorward_broker::{Clock as _, SystemClock};
+use doorward_core::health::Health;
+
+use super::Check;
+use crate::link::{Context, Link, holder};
+use crate::words::{health, moment};
+
+/// What the other checks go on with.
+#[derive(Default)]
+pub(super) struct Found {
+    /// How the running broker is.
+    pub(super) status: Option<Status>,
+    /// Its process.
+    pub(super) running_pid: Option<u32>,
+    /// The connections, where the store is open.
+    pub(super) connections: Vec<ConnectionView>,
+}
+
+pub(super) async fn check(context: &mut Context, checks: &mut Vec<Check>) -> Found {
+    let mut found = Found::default();
+    let Some(mut link) = reach(context, checks).await else {
+        return found;
+    };
+    let status: Status = match link.ask(Request::Status).await {
+        Ok(status) => status,
+        Err(failure) => {
+            checks.push(Check::failed("running", failure));
+            return found;
+        }
+    };
+    checks.push(key(&status));
+    match status.pin_set {
+        Some(true) => checks.push(Check::ok("approval PIN", "set")),
+        Some(false) => checks.push(Check::warn(
+            "approval PIN",
+            "not set, so no agent can be approved on this machine",
+            "Set one: `doorward pin`.",
+        )),
+        None => {}
+    }
+    if status.store == StoreState::Unlocked {
+        match link.ask::<Vec<ConnectionView>>(Request::Connections).await {
+            Ok(connections) => found.connections = connections,
+            Err(failure) => checks.push(Check::failed("connections", failure)),
+        }
+        checks.extend(found.connections.iter().map(connection));
+        checks.push(match status.revocations_owed {
+            0 => Check::ok("revocations", "none owed"),
+            owed => Check::warn(
+                "revocations",
+                format!("{owed} owed to a provider"),
+                "Nothing to do: Doorward goes on asking while it runs.",
+            ),
+        });
+    }
+    if link.is_running_elsewhere() {
+        found.running_pid = Some(status.pid);
+        found.status = Some(status);
+    }
+    found
+}
+
+/// A way to the broker: the one that runs, or one of our own where there is a store to look into.
+async fn reach(context: &mut Context, checks: &mut Vec<Check>) -> Option<Link> {
+    let running = match context.running().await {
+        Ok(running) => running,
+        Err(failure) => {
+            checks.push(Check::failed("running", failure));
+            return None;
+        }
+    };
+    if let Some(link) = running {
+        checks.push(match holder(&context.folders.data) {
+            Some(holder) => Check::ok(
+                "running",
+                format!(
+                    "{}, process {}, started {}",
+                    holder.kind,
+                    holder.pid,
+                    moment(SystemClock.now(), holder.since)
+                ),
+            ),
+            None => Check::ok("running", "yes"),
+        });
+        checks.push(Check::ok("store", "in use by the running Doorward"));
+        return Some(link);
+    }
+    if let Some(holder) = holder(&context.folders.data) {
+        checks.push(Check::fail(
+            "running",
+            format!(
+                "{}, process {}, holds the folder and does not answer.",
+                holder.kind, holder.pid
+            ),
+            format!(
+                "Wait a moment; if it stays so, end it: `kill {}`.",
+                holder.pid
+            ),
+        ));
+        return None;
+    }
+    checks.push(Check::warn(
+        "running",
+        "no",
+        "Start it with `doorward serve`, or open the app.",
+    ));
+    if !context.folders.has_store() {
+        checks.push(Check::ok("store", "not made yet"));
+        return None;
+    }
+    match context.without_unlocking().await {
+        Ok(link) => {
+            checks.push(Check::ok("store", "readable, its schema is known"));
+            Some(link)
+        }
+        Err(failure) => {
+            checks.push(Check::failed("store", failure));
+            None
+        }
+    }
+}
+
+fn key(status: &Status) -> Check {
+    let source = status.keys.as_deref().unwrap_or("not chosen yet");
+    match (status.store, &status.locked_because) {
+        (StoreState::Unlocked, _) => Check::ok("store key", format!("had from the {source}")),
+        (_, Some(refusal)) => {
+            Check::fail("store key", refusal.detail.clone(), refusal.hint.clone())
+        }
+        (StoreState::New, None) => Check::ok("store key", "made with the first connection"),
+        (StoreState::Locked, None) => Check::fail(
+            "store key",
+            format!("locked ({source})"),
+            "Unlock it: `doorward unlock`.",
+        ),
+    }
+}
+
+fn connection(connection: &ConnectionView) -> Check {
+    let now = SystemClock.now();
+    let name = format!("connection {}", connection.name);
+    let words = health(now, &connection.health);
+    match &connection.health {
+        Health::Connected | Health::Refreshing => Check::ok(&name, words),
+        Health::Unproven => Check::ok(&name, "unproven: not used yet"),
+        Health::Paused => Check::warn(
+            &name,
+            words,
+            format!(
+                "`doorward resume --connection {}` lets it go on.",
+                connection.name
+            ),
+        ),
+        Health::Degraded { .. } | Health::RateLimited { .. } => Check::warn(
+            &name,
+            words,
+            "Nothing to do: Doorward tries again by itself.",
+        ),
+        Health::ReconnectRequired { .. } => Check::fail(
+            &name,
+            words,
+            format!(
+                "Connect it again: `doorward connect --name {}`.",
+                connection.name
+            ),
+        ),
+    }
+}

@@ -1,0 +1,61 @@
+//! The commands, one file for each thing they are about.
+
+mod agents;
+mod approvals;
+mod audit;
+mod connect;
+mod connections;
+pub(crate) mod doctor;
+mod keys;
+mod pair;
+mod pausing;
+mod pin;
+mod serve;
+mod status;
+mod token;
+mod unlock;
+
+use crate::args::{AgentsCommand, Audit, Command, KeysCommand};
+use crate::failure::{Failure, Outcome};
+use crate::link::Context;
+use crate::signals::Signals;
+
+/// Runs a command to its end, or until a signal ends it. `serve` and `connect` have something to put in order first
+/// and listen for themselves.
+pub(crate) async fn run(context: &mut Context, command: Command, signals: &mut Signals) -> Outcome {
+    match command {
+        Command::Serve(ask) => serve::run(context, ask, signals).await,
+        Command::Connect(ask) => connect::run(context, ask, signals).await,
+        other => tokio::select! {
+            outcome = brief(context, other) => outcome,
+            _ = signals.next() => Err(Failure::interrupted()),
+        },
+    }
+}
+
+async fn brief(context: &mut Context, command: Command) -> Outcome {
+    match command {
+        Command::Serve(_) | Command::Connect(_) => Ok(()),
+        Command::Status => status::run(context).await,
+        Command::Doctor => doctor::run(context).await,
+        Command::Unlock(ask) => unlock::run(context, ask).await,
+        Command::Pin => pin::run(context).await,
+        Command::Connections => connections::list(context).await,
+        Command::Disconnect(ask) => connections::disconnect(context, ask).await,
+        Command::Agents(ask) => match ask.command {
+            None => agents::list(context).await,
+            Some(AgentsCommand::Add(ask)) => agents::add(context, ask).await,
+        },
+        Command::Requests => approvals::list(context).await,
+        Command::Approve(ask) => approvals::approve(context, ask).await,
+        Command::Deny(ask) => approvals::deny(context, ask).await,
+        Command::Revoke(ask) => agents::revoke(context, ask).await,
+        Command::Pause(ask) => pausing::set(context, ask, true).await,
+        Command::Resume(ask) => pausing::set(context, ask, false).await,
+        Command::Audit(Audit::Verify) => audit::verify(context).await,
+        Command::Audit(Audit::Export(ask)) => audit::export(context, ask).await,
+        Command::Keys(KeysCommand::Rotate(ask)) => keys::rotate(context, ask).await,
+        Command::Pair(ask) => pair::run(context, ask).await,
+        Command::Token(ask) => token::run(context, ask).await,
+    }
+}

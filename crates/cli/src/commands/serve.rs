@@ -1,0 +1,187 @@
+//! `doorward serve`: the broker, its control socket and the gateway, in the foreground until a signal comes.
+//!
+//! The order matters. The folder is held before anything in it is touched; the port is taken before a person is asked
+//! for anything; `endpoint.json` appears when an agent that reads it gets an answer; and everything goes in the
+//! opposite order.
+
+use std::path::PathBuf;
+
+use doorward_broker::control::{self, Request};
+use doorward_broker::views::{Status, StoreState};
+use doorward_broker::{Handle, HolderKind, Keys};
+use doorward_gateway::endpoint::{self, Announcement};
+use doorward_gateway::{BindError, Gateway};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::args::Serve;
+use crate::failure::{Failure, Outcome};
+use crate::folders::Folders;
+use crate::link::{Context, Link, wants_passphrase};
+use crate::output::failure_text;
+use crate::signals::Signals;
+use crate::terminal::Terminal;
+
+pub(super) async fn run(context: &mut Context, ask: Serve, signals: &mut Signals) -> Outcome {
+    crate::logs::of_serve(&context.folders.log());
+    crate::hardening::forbid_looking_in();
+    let port = ask
+        .port
+        .or(context.settings.port)
+        .unwrap_or(doorward_gateway::DEFAULT_PORT);
+    let keys = context.keys(ask.keys);
+    let started = context.start(HolderKind::Serve, keys).await;
+    let (handle, running) = started.map_err(|error| context.start_failure(&error))?;
+    let mut ended = std::pin::pin!(running.ended());
+    let outcome = tokio::select! {
+        outcome = serve(context, &handle, port, keys, signals) => outcome,
+        // `doorward` asked it to stop over the control socket.
+        () = &mut ended => {
+            tracing::info!("stopped");
+            return Ok(());
+        }
+    };
+    handle.stop().await;
+    ended.await;
+    tracing::info!("stopped");
+    outcome
+}
+
+async fn serve(
+    context: &Context,
+    handle: &Handle,
+    port: u16,
+    keys: Keys,
+    signals: &mut Signals,
+) -> Outcome {
+    let gateway = Gateway::bind(port).map_err(|error| not_bound(&error))?;
+    let url = gateway.url();
+    tokio::select! {
+        prepared = prepare(context, handle, keys) => prepared?,
+        _ = signals.next() => return Err(Failure::interrupted()),
+    }
+    let control = control::serve(&context.folders.data, handle.clone());
+    let control = control
+        .await
+        .map_err(|error| Failure::io("The control socket cannot be made", &error))?;
+    let _socket = Cleared(control::socket_path(&context.folders.data));
+    let control = tokio::spawn(control);
+    let (stop, stopping) = oneshot::channel::<()>();
+    let served = tokio::spawn({
+        let handle = handle.clone();
+        async move {
+            gateway
+                .run(handle, async { stopping.await.unwrap_or_default() })
+                .await
+        }
+    });
+    let _endpoint = announce(context, &url)?;
+    let answer = json!({ "url": url, "pid": std::process::id() });
+    context
+        .output
+        .answer(&answer, |_| format!("Doorward listens at {url}"))?;
+    tracing::info!(%url, "listening");
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
+    control.abort();
+    // The gateway waits for nothing else, and is gone already where it cannot hear this.
+    let _heard: Result<(), ()> = stop.send(());
+    match served.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::io("The gateway failed", &error)),
+        Err(error) => Err(Failure::io(
+            "The gateway failed",
+            &std::io::Error::other(error),
+        )),
+    }
+}
+
+fn not_bound(error: &BindError) -> Failure {
+    let hint = "Stop that program, or choose another port with `doorward serve --port N`.";
+    match error {
+        BindError::Taken { .. } => {
+            let text = error.to_string();
+            let detail = text.split(". Stop").next().unwrap_or(&text);
+            Failure::new("port_taken", format!("{detail}."), hint)
+        }
+        BindError::Refused { .. } | BindError::NoneFree | BindError::PeersCannotBeTold => {
+            Failure::new("failed", format!("{error}."), "")
+        }
+    }
+}
+
+/// Opens the store and sees to the approval PIN, as far as that is possible. What is not possible is said and does
+/// not keep Doorward from starting: agents learn from it what is the matter.
+async fn prepare(context: &Context, handle: &Handle, keys: Keys) -> Outcome {
+    let mut link = Link::Here(handle.clone());
+    let terminal = Terminal::open();
+    let status: Status = link.ask(Request::Status).await?;
+    if let Some(refusal) = &status.locked_because {
+        let is_new = status.store == StoreState::New;
+        let unattended = context.passphrase.is_unattended();
+        let by_passphrase =
+            unattended || wants_passphrase(&status) || (is_new && keys == Keys::Passphrase);
+        // The keyring was tried when the broker started.
+        let locked = if by_passphrase && (unattended || terminal.is_some()) {
+            context.unlock_as(&mut link, status.store, true).await.err()
+        } else {
+            Some(Failure::from(refusal.clone()))
+        };
+        match locked {
+            Some(failure) if failure.is_own("interrupted") => return Err(failure),
+            Some(failure) => context.output.note(&format!(
+                "Doorward starts locked.\n{}",
+                failure_text(&failure)
+            )),
+            None => {}
+        }
+    }
+    let status: Status = link.ask(Request::Status).await?;
+    match (status.pin_set, terminal) {
+        (Some(false), Some(terminal)) => {
+            crate::pin::set_first(&mut link, &terminal).await?;
+        }
+        (Some(false), None) => {
+            context.output.note("No approval PIN is set yet, and there is no terminal to ask for one.\n  → `doorward pin` sets it.");
+        }
+        (Some(true) | None, _) => {}
+    }
+    Ok(())
+}
+
+/// A file that goes with this process.
+struct Cleared(PathBuf);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        // One that is gone already is what is wanted.
+        let _gone: std::io::Result<()> = std::fs::remove_file(&self.0);
+    }
+}
+
+/// `endpoint.json`, for as long as this process serves.
+struct Announced(Option<Announcement>);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.take().map(Announcement::withdraw) {
+            tracing::warn!(%error, "endpoint.json could not be removed");
+        }
+    }
+}
+
+/// Writes `endpoint.json`, for agents to find the gateway. A runtime folder that is named and cannot be used, as it
+/// happens after `su`, is no reason not to serve.
+fn announce(context: &Context, url: &str) -> Outcome<Announced> {
+    let Folders { data, runtime, .. } = &context.folders;
+    let announcement = match endpoint::announce(url, runtime.as_deref(), data) {
+        Err(error) if runtime.is_some() => {
+            tracing::warn!(%error, "the runtime folder cannot be used: endpoint.json lies in the data folder");
+            endpoint::announce(url, None, data)
+        }
+        announced => announced,
+    };
+    let announcement =
+        announcement.map_err(|error| Failure::io("endpoint.json cannot be written", &error))?;
+    Ok(Announced(Some(announcement)))
+}

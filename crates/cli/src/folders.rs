@@ -1,0 +1,144 @@
+//! Where Doorward keeps things, by the XDG base directory specification.
+//!
+//! The names hold no version: a folder that moved with each release would lose every grant at each release.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Outcome};
+
+const NAME: &str = "doorward";
+
+/// The folders of this person's Doorward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folders {
+    /// The store, the lock, the control socket.
+    pub(crate) data: PathBuf,
+    /// `config.toml` and `providers/`.
+    pub(crate) config: PathBuf,
+    /// Logs.
+    pub(crate) state: PathBuf,
+    /// `$XDG_RUNTIME_DIR`, below which `doorward/endpoint.json` lies as long as the session lasts. Not everybody has one.
+    pub(crate) runtime: Option<PathBuf>,
+    /// Variables that hold no absolute path and were therefore ignored.
+    pub(crate) ignored: Vec<&'static str>,
+}
+
+impl Folders {
+    /// Finds the folders from the environment; `data` is what the person named instead.
+    pub(crate) fn find(data: Option<&Path>) -> Outcome<Self> {
+        let from_environment = Self::from(data, |name| std::env::var_os(name));
+        from_environment.ok_or_else(|| {
+            Failure::new(
+                "config_invalid",
+                "There is no folder to keep anything in: neither HOME nor XDG_DATA_HOME holds an absolute path.",
+                "Set HOME to your home folder, then run this again.",
+            )
+        })
+    }
+
+    fn from(data: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        let mut ignored = Vec::new();
+        let mut absolute = |name: &'static str| {
+            let path = variable(name)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)?;
+            // The specification: a path that is not absolute is ignored.
+            if path.is_absolute() {
+                Some(path)
+            } else {
+                ignored.push(name);
+                None
+            }
+        };
+        let data_home = absolute("XDG_DATA_HOME");
+        let config_home = absolute("XDG_CONFIG_HOME");
+        let state_home = absolute("XDG_STATE_HOME");
+        let runtime_home = absolute("XDG_RUNTIME_DIR");
+        let home = absolute("HOME");
+        let below = |path: Option<PathBuf>, fallback: &str| {
+            path.or_else(|| home.as_ref().map(|home| home.join(fallback)))
+                .map(|base| base.join(NAME))
+        };
+        let data = match data {
+            Some(named) => std::path::absolute(named).ok()?,
+            None => below(data_home, ".local/share")?,
+        };
+        Some(Self {
+            data,
+            config: below(config_home, ".config")?,
+            state: below(state_home, ".local/state")?,
+            runtime: runtime_home,
+            ignored,
+        })
+    }
+
+    /// Where further provider manifests lie.
+    pub(crate) fn providers(&self) -> PathBuf {
+        self.config.join("providers")
+    }
+
+    /// Where the logs lie.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.state.join("log")
+    }
+
+    /// Whether a store was made there.
+    pub(crate) fn has_store(&self) -> bool {
+        self.data.join("doorward.db").exists()
+    }
+}
+
+/// Makes a folder, and those above it, for this person alone. One that exists is left as it is.
+pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Option<Folders> {
+        Folders::from(None, |name| {
+            variables
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn folders_follow_the_specification() {
+        let found = with(&[
+            ("HOME", "/h"),
+            ("XDG_CONFIG_HOME", "/c"),
+            ("XDG_RUNTIME_DIR", "/r"),
+        ])
+        .unwrap();
+        assert_eq!(found.data, Path::new("/h/.local/share/doorward"));
+        assert_eq!(found.config, Path::new("/c/doorward"));
+        assert_eq!(found.state, Path::new("/h/.local/state/doorward"));
+        assert_eq!(found.runtime.as_deref(), Some(Path::new("/r")));
+    }
+
+    #[test]
+    fn a_relative_path_is_ignored_and_remembered_as_such() {
+        let found = with(&[
+            ("HOME", "/h"),
+            ("XDG_DATA_HOME", "here"),
+            ("XDG_STATE_HOME", ""),
+        ])
+        .unwrap();
+        assert_eq!(found.data, Path::new("/h/.local/share/doorward"));
+        assert_eq!(found.ignored, ["XDG_DATA_HOME"]);
+    }
+
+    #[test]
+    fn without_a_home_there_is_nowhere_to_keep_anything() {
+        assert!(with(&[("HOME", "relative")]).is_none());
+    }
+}

@@ -1,0 +1,120 @@
+//! The `doorward` command, and `doorward serve` for machines without a display.
+//!
+//! Two kinds of commands share a name and nothing else. A person's commands ask the broker over the control socket,
+//! or run one of their own for as long as the command takes. An agent's commands (`pair`, `token`) go over HTTP with
+//! an agent key, as any agent does, and can do nothing that another agent could not.
+
+mod agent_key;
+mod args;
+mod browser;
+mod commands;
+mod endpoint;
+mod exit;
+mod failure;
+mod folders;
+mod hardening;
+mod link;
+mod logs;
+mod output;
+mod passphrase;
+mod pin;
+mod settings;
+mod signals;
+mod terminal;
+mod words;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::args::{Arguments, Command};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::folders::Folders;
+use crate::link::Context;
+use crate::output::Output;
+use crate::passphrase::PassphraseFrom;
+use crate::settings::Settings;
+use crate::signals::Signals;
+
+/// What is left to do in the background when a command is over gets this long.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    hardening::apply();
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match Arguments::try_parse_from(&typed) {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&typed, &error).into(),
+    };
+    let output = Output::new(arguments.json);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("The command cannot be run", &error))
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(output, arguments));
+            runtime.shutdown_timeout(LAST_WORDS);
+            outcome
+        });
+    match outcome {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+async fn run(output: Output, arguments: Arguments) -> Outcome {
+    let mut signals =
+        Signals::listen().map_err(|error| Failure::io("Signals cannot be listened for", &error))?;
+    let folders = Folders::find(arguments.data_dir.as_deref())?;
+    let settings = match (Settings::read(&folders.config), &arguments.command) {
+        (Ok(settings), _) => settings,
+        // It says itself what is wrong with the file, and looks at the rest all the same.
+        (Err(_), Command::Doctor) => Settings::default(),
+        (Err(failure), _) => return Err(failure),
+    };
+    if !matches!(arguments.command, Command::Serve(_)) {
+        logs::to_stderr();
+    }
+    let passphrase = PassphraseFrom {
+        file: arguments.passphrase_file,
+    };
+    let mut context = Context::new(output, folders, settings, passphrase);
+    let outcome = commands::run(&mut context, arguments.command, &mut signals).await;
+    context.close().await;
+    outcome
+}
+
+/// Help and the version are answers; everything else that cannot be read is the caller's mistake.
+fn not_understood(typed: &[OsString], error: &clap::Error) -> Exit {
+    let output = Output::new(typed.iter().any(|word| word == "--json"));
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return output
+                .text(&text)
+                .map_or_else(|failure| failure.exit, |()| Exit::Done);
+        }
+        _ if !output.is_json() => output.note(&text),
+        _ => {
+            let detail = text
+                .trim_start_matches("error: ")
+                .split("\n\n")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            output.failure(&Failure::new(
+                "usage",
+                detail,
+                "`doorward --help` and `doorward COMMAND --help` say how.",
+            ));
+        }
+    }
+    Exit::Usage
+}

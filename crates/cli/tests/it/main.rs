@@ -1,0 +1,15 @@
+//! The real binary, on folders of its own, with its output in snapshots.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking, in its helpers too"
+)]
+
+mod approving;
+mod clean;
+mod errors;
+mod promises;
+mod pty;
+mod serving;
+mod story;
+mod world;
