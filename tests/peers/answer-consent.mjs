@@ -61,6 +61,16 @@ const options = readArguments();
 const executablePath = findChromium();
 const { chromium } = await import('playwright-core').catch(() => leave(3, 'no playwright-core: run scripts/setup test'));
 
+// Heard from before the launch on: a browser that is just starting would be left behind.
+let outside = false;
+let stop = () => {};
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    outside = true;
+    stop();
+  });
+}
+
 const browser = await chromium.launch({
   executablePath,
   // Its own handlers kill the browser, which then leaves its folders behind.
@@ -159,8 +169,6 @@ async function answer() {
 }
 
 const deadline = setTimeout(() => end(1, `not done within ${options.timeout} s`), Number(options.timeout) * 1000);
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => end(1, 'ended from outside'));
-
 let ending = false;
 async function end(status, message) {
   // Closing the browser fails whatever waits for it: the first reason is the true one.
@@ -171,6 +179,8 @@ async function end(status, message) {
   if (message) leave(status, message);
 }
 
+stop = () => end(1, 'ended from outside');
+if (outside) await stop();
 try {
   const result = await answer();
   await end(0);

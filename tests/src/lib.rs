@@ -1,1 +1,61 @@
-//! e2e
+//! The world that scenarios play in: the real `doorward`, a simulated Fast.io, a keyring of its own, and folders that
+//! go with it.
+//!
+//! Everything here ends with the value that stands for it, however a test ends: processes are killed when they are
+//! dropped, and by the kernel when the test itself is killed. Nothing reaches the person's own folders, keyring or
+//! bus: each process gets an environment made from nothing. Ports are chosen by the system, and a test waits for what
+//! it wants to see, never for a while.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use doorward_e2e::{Consent, World};
+//!
+//! let world = World::new().await;
+//! let _served = world.serve().await;
+//! world.set_pin().await;
+//! world.connect(&[], &Consent::everything()).await;
+//! let agent = world.pair("Reporter", "fastio:token").await;
+//! assert_eq!(agent.token("fastio").await.status, 200);
+//! # }
+//! ```
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a world fails by panicking: that is how a test says so"
+)]
+#![expect(
+    clippy::must_use_candidate,
+    reason = "some of what a world does is asked for its effect"
+)]
+
+mod agent;
+mod keyring;
+mod process;
+mod programs;
+mod scan;
+mod seed;
+mod world;
+
+pub use agent::{Agent, Answer, Asked, Browser};
+pub use fastio_sim::{Consent, Fault, Hang, Kind, Knobs, Sim, demo};
+pub use keyring::Keyring;
+pub use process::{Process, Ran};
+pub use programs::{doorward, fastio_sim, repository};
+pub use scan::Scan;
+pub use seed::Dice;
+pub use world::{Builder, Connecting, Keys, PASSPHRASE, PIN, Served, World};
+
+use std::time::Duration;
+
+/// What takes longer than this does not happen. Generous: the machine may be busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `holds` says so, asking again every few milliseconds; for what nobody can be told about.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "never happened: {what}");
+}

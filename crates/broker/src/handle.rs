@@ -32,6 +32,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 pub(crate) struct Shared {
     pub(crate) published: arc_swap::ArcSwap<Published>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) changes: tokio::sync::watch::Sender<u64>,
 }
 
 /// The broker, as its callers hold it.
@@ -489,6 +490,13 @@ impl Handle {
     pub async fn rotate_keys(&self, passphrase: Option<Passphrase>) -> Result<usize, Refusal> {
         self.ask(|reply| Message::RotateKeys { passphrase, reply })
             .await
+    }
+
+    /// Tells when something was published that a person may want to see again. The number only
+    /// grows; what it stands for is read through the other calls.
+    #[must_use]
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.changes.subscribe()
     }
 
     /// Stops the broker after what is under way in the store.

@@ -70,6 +70,7 @@ pub async fn start(
     let shared = Arc::new(Shared {
         published: arc_swap::ArcSwap::from_pointee(Published::default()),
         clock,
+        changes: tokio::sync::watch::Sender::new(0),
     });
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let handle = Handle {

@@ -36,4 +36,4 @@ pub struct Agent {
 /// How many clients without rights are kept. Anyone on this machine can register, so this bounds what they can fill.
 pub const MOST_CLIENTS: usize = 200;
 /// How long a client without rights is kept.
-pub const CLIENT_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+pub const CLIENT_LIFE: std::time::Duration = std::time::Duration::from_hours(24);

@@ -235,7 +235,8 @@ impl Book {
         if let Some(before) = self.connections.get(&connection.id)
             && before.name != connection.name
         {
-            self.connection_names.remove(&before.name);
+            let before = before.name.clone();
+            self.forget_name(&before, connection.id);
         }
         self.connection_names
             .insert(connection.name.clone(), connection.id);
@@ -243,9 +244,16 @@ impl Book {
             .insert(connection.id, Arc::new(connection.clone()));
     }
 
+    /// A name goes with the connection that has it, never with one that had it before.
+    fn forget_name(&mut self, name: &Name, connection: ConnectionId) {
+        if self.connection_names.get(name) == Some(&connection) {
+            self.connection_names.remove(name);
+        }
+    }
+
     fn erase_connection(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
-            self.connection_names.remove(&gone.name);
+            self.forget_name(&gone.name, connection);
         }
         let orphans: Vec<_> = self
             .grants_for(connection)

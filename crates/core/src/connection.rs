@@ -83,6 +83,15 @@ pub struct Trouble {
     pub retry_at: Timestamp,
 }
 
+impl Trouble {
+    /// Whether a further try has to wait. A row of failures that has not begun yet was seen by a clock that was
+    /// ahead: what it says of the next try is then not believed, or one wrong hour would become an hour's outage.
+    #[must_use]
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        now < self.retry_at && now >= self.since.minus(CLOCK_SLACK)
+    }
+}
+
 /// One grant by one person at one provider. Its tokens are sealed in the store and are not part of this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -132,6 +141,8 @@ pub struct Connection {
     pub trouble: Option<Trouble>,
 }
 
+/// How far a clock may step back before what was measured with it is no longer believed.
+const CLOCK_SLACK: Duration = Duration::from_mins(2);
 /// A token that ends in less than this is not worth handing out: it would end on its way.
 const LEAST_VALIDITY: Duration = Duration::from_secs(5);
 /// A token younger than this is not replaced because a caller wants a longer one: the next would be no longer.
@@ -176,6 +187,3 @@ impl Connection {
                 .is_none_or(|end| now < end && clock_is_sane)
     }
 }
-
-/// How far a clock may step back before lifetimes measured with it are no longer believed.
-const CLOCK_SLACK: Duration = Duration::from_secs(120);

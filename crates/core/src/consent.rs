@@ -13,7 +13,7 @@ use crate::secret::AuthorizationCode;
 use crate::time::Timestamp;
 
 /// How long a person has to answer. The provider's own request lives as long.
-pub const CONSENT_LIFE: std::time::Duration = std::time::Duration::from_secs(600);
+pub const CONSENT_LIFE: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A consent that a person was sent to the browser for.
 #[derive(Clone, Debug)]

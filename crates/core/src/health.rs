@@ -61,7 +61,7 @@ impl Health {
             return Self::Refreshing;
         }
         match &connection.trouble {
-            Some(trouble) if trouble.kind == TroubleKind::RateLimited && now < trouble.retry_at => {
+            Some(trouble) if trouble.kind == TroubleKind::RateLimited && trouble.holds_at(now) => {
                 Self::RateLimited {
                     until: trouble.retry_at,
                 }

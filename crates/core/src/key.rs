@@ -123,7 +123,7 @@ pub enum KeyStanding {
 }
 
 impl KeyRecord {
-    /// Decides whether the key is live at `now`, given its last use.
+    /// Decides whether the key is live at `now`. `last_used_at` is a use that is not written down yet.
     #[must_use]
     pub fn standing(&self, now: Timestamp, last_used_at: Option<Timestamp>) -> KeyStanding {
         if self.revoked_at.is_some() {
@@ -132,7 +132,9 @@ impl KeyRecord {
         if self.expires_at.is_some_and(|end| now >= end) {
             return KeyStanding::Expired;
         }
-        let used = last_used_at.unwrap_or(self.created_at);
+        let used = last_used_at
+            .max(self.last_used_at)
+            .unwrap_or(self.created_at);
         match self.idle_seconds {
             Some(idle) if now.since(used).as_secs() >= u64::from(idle) => KeyStanding::Idle,
             _ => KeyStanding::Live,

@@ -7,6 +7,8 @@
 //! Read in this order: [`book`] (what Doorward knows), [`change`] (how it may change), [`plan`] (what a decision
 //! is), then the decisions in [`decide`], one file for each thing that a person or an agent does.
 
+#![warn(missing_docs)]
+
 pub mod agent;
 pub mod audit;
 pub mod book;

@@ -88,10 +88,11 @@ impl ClaimedName {
             .collect();
         let single_spaced = kept.split_whitespace().collect::<Vec<_>>().join(" ");
         let short: String = single_spaced.chars().take(CLAIMED_LENGTH).collect();
-        Self(if short.is_empty() {
-            "unnamed agent".to_owned()
-        } else {
-            short
+        // The cut may have left a space at the end; cleaning twice must change nothing, as a stored name is cleaned
+        // again when it is read.
+        Self(match short.trim_end() {
+            "" => "unnamed agent".to_owned(),
+            short => short.to_owned(),
         })
     }
 
@@ -105,10 +106,11 @@ impl ClaimedName {
 fn is_struck(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '<' | '>' | '&' | '"' | '\\' | '`')
-        // Zero-width, direction and other invisible formatting characters.
-        || matches!(letter, '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
-            | '\u{E0000}'..='\u{E0FFF}')
+        // Zero-width, direction and other invisible formatting characters, and letters that are drawn as nothing.
+        || matches!(letter, '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+            | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 impl From<String> for ClaimedName {

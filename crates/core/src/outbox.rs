@@ -39,7 +39,7 @@ pub struct OutboxItem {
 }
 
 /// After this long the provider has most likely ended the grant by itself, and a person is told instead.
-pub const GIVE_UP_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const GIVE_UP_AFTER: Duration = Duration::from_hours(30 * 24);
 
 impl OutboxItem {
     /// The item after a failed try: tried again with doubling waits up to an hour, or given up.
@@ -47,7 +47,9 @@ impl OutboxItem {
     pub fn after_failure(mut self, now: Timestamp, why: String, stated: Option<Timestamp>) -> Self {
         self.attempts = self.attempts.saturating_add(1);
         let doubling =
-            Duration::from_secs(1_u64 << self.attempts.min(12)).min(Duration::from_secs(3600));
+            Duration::from_secs(1_u64 << self.attempts.min(12)).min(Duration::from_hours(1));
+        // A stated moment that is not to come would be a try without any wait.
+        let stated = stated.filter(|moment| *moment > now);
         self.next_try = (now.since(self.created_at) < GIVE_UP_AFTER)
             .then(|| stated.unwrap_or(now.plus(doubling)));
         self.last_error = Some(why);

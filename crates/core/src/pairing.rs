@@ -15,7 +15,7 @@ use crate::problem::{Code, Refusal};
 use crate::time::Timestamp;
 
 /// How long a person has to answer; no answer is a refusal.
-pub const REQUEST_LIFE: Duration = Duration::from_secs(600);
+pub const REQUEST_LIFE: Duration = Duration::from_mins(10);
 /// How often an agent may poll.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How many requests may wait at once: more than a person can read is an attack or a mistake.

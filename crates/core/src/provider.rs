@@ -1,7 +1,7 @@
 //! Providers: an OAuth authorization server and the API it protects.
 //!
 //! A provider comes from a manifest (Fast.io is one, built in) or from discovery at an address that a person typed.
-//! What discovery answers is an attacker's input: [`Provider::discovered`] takes from it only addresses that pass
+//! What discovery answers is an attacker's input: [`Provider::resolve`] takes from it only addresses that pass
 //! [`AddressRule`], and only where the issuer is the one that was asked.
 
 use serde::{Deserialize, Serialize};
@@ -171,9 +171,8 @@ impl AddressRule {
     pub fn check(self, address: &Url) -> Result<(), Refusal> {
         let private = is_private_host(address);
         let reason = match (address.scheme(), self) {
-            ("https", Self::Typed) => None,
             ("https", Self::Public) if private => Some("it points into a private network"),
-            ("https", Self::Public) => None,
+            ("https", Self::Typed | Self::Public) => None,
             ("http", Self::Typed) if private => None,
             ("http", _) => Some(
                 "plain http is allowed only to an address on this machine or network that you typed",
@@ -211,13 +210,24 @@ fn is_private_host(address: &Url) -> bool {
         Some(Host::Ipv6(ip)) => is_private_ip(ip.into()),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost"
-                || name.ends_with(".localhost")
-                || name.ends_with(".local")
-                || !name.contains('.')
+            match name.rsplit_once('.') {
+                None => true,
+                Some((_, last)) => matches!(last, "localhost" | "local" | "internal"),
+            }
         }
         None => true,
     }
+}
+
+/// Whether two private addresses name the same host; loopback has several names.
+fn is_same_machine(one: &Url, other: &Url) -> bool {
+    let is_loopback = |address: &Url| match address.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
+        None => false,
+    };
+    one.host() == other.host() || (is_loopback(one) && is_loopback(other))
 }
 
 /// Whether an address is on this machine, in a private network, or nowhere a public provider can be.
@@ -225,7 +235,7 @@ fn is_private_host(address: &Url) -> bool {
 pub fn is_private_ip(ip: std::net::IpAddr) -> bool {
     match ip {
         std::net::IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
+            let [first, second, third, _] = ip.octets();
             ip.is_private()
                 || ip.is_loopback()
                 || ip.is_link_local()
@@ -235,20 +245,24 @@ pub fn is_private_ip(ip: std::net::IpAddr) -> bool {
                 || first == 0
                 || first >= 240
                 || (first == 100 && (64..128).contains(&second))
+                || (first == 198 && (second == 18 || second == 19))
+                || (first == 192 && second == 0 && third == 0)
         }
         std::net::IpAddr::V6(ip) => {
             if let Some(mapped) = ip.to_ipv4_mapped() {
                 return is_private_ip(mapped.into());
             }
-            let first = ip.segments()[0];
+            let [first, second, ..] = ip.segments();
             ip.is_loopback()
                 || ip.is_unspecified()
                 || ip.is_multicast()
                 || (first & 0xfe00) == 0xfc00
-                || (first & 0xffc0) == 0xfe80
-                // NAT64 and 6to4 carry an IPv4 address that could be anything.
+                || (first & 0xff80) == 0xfe80
+                // NAT64, 6to4, Teredo and the older way to write an IPv4 address carry one that could be anything.
                 || first == 0x2002
-                || (first == 0x0064 && ip.segments()[1] == 0xff9b)
+                || (first == 0x0064 && second == 0xff9b)
+                || (first == 0x2001 && second == 0)
+                || ip.segments()[..6] == [0; 6]
         }
     }
 }
@@ -353,6 +367,7 @@ impl Provider {
                 let Some(text) = found.or(fallback) else {
                     return Ok(None);
                 };
+                let told_by_server = found.is_some();
                 let address = manifest.base.join(text).map_err(|error| {
                     unsafe_metadata(
                         &format!("it names {:?}: {error}", bounded(text)),
@@ -360,6 +375,18 @@ impl Provider {
                     )
                 })?;
                 addresses.check(&address)?;
+                if told_by_server
+                    && is_private_host(&address)
+                    && !is_same_machine(&address, &manifest.base)
+                {
+                    return Err(unsafe_metadata(
+                        &format!(
+                            "it names {}, on a private host that you did not type",
+                            shown(&address)
+                        ),
+                        "Write a manifest that names this address, if you trust it.",
+                    ));
+                }
                 Ok(Some(address))
             };
         let needed = |address: Option<Url>, what: &str| {

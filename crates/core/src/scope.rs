@@ -40,7 +40,7 @@ impl Granted {
         };
         match listed.or_else(words) {
             Some(scopes) => Self {
-                scopes,
+                scopes: scopes.iter().map(|scope| printable(scope)).collect(),
                 stated: true,
             },
             None => Self::default(),
@@ -52,6 +52,14 @@ impl Granted {
     pub fn as_scope(&self) -> String {
         self.scopes.join(" ")
     }
+}
+
+/// Scopes are shown on terminals and joined with spaces: what could forge either is struck.
+fn printable(scope: &str) -> String {
+    scope
+        .chars()
+        .filter(|letter| !letter.is_control() && !letter.is_whitespace())
+        .collect()
 }
 
 fn list_of_scopes(value: &Value) -> Option<Vec<String>> {

@@ -43,6 +43,23 @@ pub struct TokenSet {
     pub granted: Granted,
 }
 
+impl TokenSet {
+    /// A second copy. Where the store fails, the tokens have to outlive the decision that was made about them: what
+    /// they mean is decided anew when the store is tried again.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let copy = |token: &RefreshToken| RefreshToken::new(token.expose().to_owned());
+        Self {
+            access: AccessToken::new(self.access.expose().to_owned()),
+            refresh: self.refresh.as_ref().map(copy),
+            token_type: self.token_type.clone(),
+            expires_at: self.expires_at,
+            issued_at: self.issued_at,
+            granted: self.granted.clone(),
+        }
+    }
+}
+
 /// What became of a refresh or an exchange.
 pub enum TokenOutcome {
     /// New tokens.

@@ -6,9 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_core::book::Book;
 use doorward_core::change::Change;
+use doorward_core::connection::TroubleKind;
 use doorward_core::consent::{CONSENT_LIFE, PendingConsent};
 use doorward_core::decide::connecting::{self, Place};
-use doorward_core::ids::{ConnectionId, FlowId};
+use doorward_core::ids::FlowId;
 use doorward_core::name::Name;
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::provider::{Manifest, Provider};
@@ -29,7 +30,8 @@ use crate::views::ConsentStarted;
 
 /// A consent that is ready to be opened.
 pub(crate) struct Prepared {
-    place: Place,
+    /// The tenant that was named, if one was.
+    tenant: Option<Name>,
     pending: PendingConsent,
     registered: Option<Registered>,
     verifier: CodeVerifier,
@@ -44,24 +46,18 @@ impl Actor {
             Ok(placed) => placed,
             Err(refusal) => return reply(to, Err(refusal)),
         };
-        if let Err(refusal) = self.make_room(place.connection) {
+        if let Err(refusal) = self.make_room(&name) {
             return reply(to, Err(refusal));
         }
         let (providers, book, report) =
             (self.providers.clone(), self.book().clone(), self.report());
-        let (now, connection) = (self.now(), place.connection);
+        let now = self.now();
         tokio::spawn(async move {
-            let result = prepare(&providers, &book, now, manifest, name, place, &ask)
+            let result = prepare(&providers, &book, now, manifest, name, &place, ask)
                 .await
                 .map(Box::new);
             // The mailbox is gone only when the process is ending.
-            let _gone = report
-                .send(Message::Prepared {
-                    result,
-                    connection,
-                    reply: to,
-                })
-                .await;
+            let _gone = report.send(Message::Prepared { result, reply: to }).await;
         });
     }
 
@@ -119,13 +115,13 @@ impl Actor {
         Ok((manifest, name, place))
     }
 
-    /// One consent for a connection: a newer one replaces one that nobody has answered, so that a person who closed
+    /// One consent for a connection, told by its name, as one that is new has no other mark yet: a newer one replaces one that nobody has answered, so that a person who closed
     /// the tab need not wait. One that is being exchanged is waited for.
-    fn make_room(&mut self, connection: ConnectionId) -> Result<(), Refusal> {
+    fn make_room(&mut self, name: &Name) -> Result<(), Refusal> {
         let older: Vec<_> = self
             .consents
             .values()
-            .filter(|consent| consent.pending.connection == connection)
+            .filter(|consent| consent.pending.name == *name)
             .map(|consent| (consent.pending.id, consent.is_exchanging()))
             .collect();
         if older.iter().any(|(_, is_exchanging)| *is_exchanging) {
@@ -145,22 +141,31 @@ impl Actor {
     pub(super) async fn prepared(
         &mut self,
         result: Result<Box<Prepared>, Refusal>,
-        connection: ConnectionId,
         to: Reply<ConsentStarted>,
     ) {
-        let prepared =
-            match result.and_then(|prepared| self.make_room(connection).map(|()| prepared)) {
-                Ok(prepared) => *prepared,
-                Err(refusal) => return reply(to, Err(refusal)),
-            };
+        // Whoever asked has gone away: a consent that nobody knows of would only hold its port.
+        if to.is_closed() {
+            return;
+        }
+        let placed = result.and_then(|prepared| {
+            self.make_room(&prepared.pending.name)?;
+            Ok((self.place_again(&prepared)?, prepared))
+        });
+        let (place, prepared) = match placed {
+            Ok(placed) => placed,
+            Err(refusal) => return reply(to, Err(refusal)),
+        };
         let Prepared {
-            place,
-            pending,
+            tenant: _,
+            mut pending,
             registered,
             verifier,
             address,
             listener,
-        } = prepared;
+        } = *prepared;
+        pending.tenant = place.tenant;
+        pending.connection = place.connection;
+        pending.reconnects = place.reconnects;
         let mut plan = place.plan;
         if let Some(Registered {
             registration,
@@ -200,6 +205,25 @@ impl Actor {
     }
 }
 
+impl Actor {
+    /// Where a consent's connection belongs by now: while it was prepared another one may have made the tenant or the
+    /// connection.
+    fn place_again(&self, prepared: &Prepared) -> Result<Place, Refusal> {
+        let Prepared {
+            tenant, pending, ..
+        } = prepared;
+        let place = connecting::place(
+            self.book(),
+            self.now(),
+            &pending.name,
+            tenant.as_ref(),
+            &mut random::bytes::<16>,
+        )?;
+        connecting::stays_with_issuer(self.book(), place.connection, &pending.provider)?;
+        Ok(place)
+    }
+}
+
 fn check_scope(manifest: &Manifest, ask: &ConnectAsk) -> Result<(), Refusal> {
     let Some(scope) = &ask.scope else {
         return Ok(());
@@ -233,26 +257,16 @@ async fn prepare(
     now: doorward_core::time::Timestamp,
     manifest: Manifest,
     name: Name,
-    place: Place,
-    ask: &ConnectAsk,
+    place: &Place,
+    ask: ConnectAsk,
 ) -> Result<Prepared, Refusal> {
     let scope = ask
         .scope
-        .clone()
         .unwrap_or_else(|| manifest.default_scope.clone());
     let provider = discovery::resolve(providers, manifest).await?;
-    let (listener, client, registered, redirect_uri) =
+    let (listener, client, mut registered, redirect_uri) =
         client_and_listener(providers, book, now, &provider).await?;
-    let ask = Ask {
-        scope,
-        read_only: ask.read_only,
-        agent_name: ask
-            .agent_name
-            .clone()
-            .unwrap_or_else(|| "Doorward".to_owned()),
-    };
-    let (challenge, verifier) = token::pkce();
-    let pending = PendingConsent {
+    let mut pending = PendingConsent {
         id: FlowId::from_random(random::bytes()),
         tenant: place.tenant,
         connection: place.connection,
@@ -260,15 +274,29 @@ async fn prepare(
         reconnects: place.reconnects,
         provider,
         client,
-        ask,
+        ask: Ask {
+            scope,
+            read_only: ask.read_only,
+            agent_name: ask.agent_name.unwrap_or_else(|| "Doorward".to_owned()),
+        },
         device_name: format!("doorward-{}", URL_SAFE_NO_PAD.encode(random::bytes::<9>())),
         redirect_uri,
         state: URL_SAFE_NO_PAD.encode(random::bytes::<24>()),
         expires_at: now.plus(CONSENT_LIFE),
     };
-    let address = token::authorization_address(&pending, challenge);
+    let (challenge, verifier) = token::pkce();
+    let mut address = token::authorization_address(&pending, challenge.clone());
+    let is_kept = registered.is_none() && pending.client.registration.is_some();
+    if is_kept && !token::may_authorize(providers, &pending.provider, &address).await {
+        // The provider has forgotten the registration; a person would only see its error page.
+        let fresh =
+            registration::register(providers, &pending.provider, &pending.redirect_uri).await?;
+        pending.client = identity(&fresh.registration);
+        address = token::authorization_address(&pending, challenge);
+        registered = Some(fresh);
+    }
     Ok(Prepared {
-        place,
+        tenant: ask.tenant,
         pending,
         registered,
         verifier,
@@ -280,7 +308,7 @@ async fn prepare(
 type ClientAndListener = (TcpListener, ClientIdentity, Option<Registered>, String);
 
 /// The client to use and a listener at its redirect URI. A kept registration is used only on the port it was made
-/// with; where that is taken, Doorward registers again.
+/// with; where that is taken, or the provider has rejected it, Doorward registers again.
 async fn client_and_listener(
     providers: &Providers,
     book: &Book,
@@ -296,8 +324,16 @@ async fn client_and_listener(
         };
         return Ok((listener, client, None, redirect_uri));
     }
+    let is_rejected = |id| {
+        book.connections().any(|row| {
+            let trouble = row.trouble.as_ref().map(|trouble| trouble.kind);
+            row.client.registration == Some(id) && trouble == Some(TroubleKind::ClientRejected)
+        })
+    };
     let is_usable = |kept: &&std::sync::Arc<Registration>| {
-        kept.issuer == provider.issuer && kept.secret_expires_at.is_none_or(|end| now < end)
+        kept.issuer == provider.issuer
+            && kept.secret_expires_at.is_none_or(|end| now < end)
+            && !is_rejected(kept.id)
     };
     let mut kept: Vec<_> = book.registrations().filter(is_usable).collect();
     kept.sort_by_key(|registration| std::cmp::Reverse(registration.created_at));

@@ -1,7 +1,7 @@
 //! Consents under way: who waits for them, and how they end.
 
 use doorward_core::consent::{self, CallbackParameters, ConsentAnswer, PendingConsent};
-use doorward_core::decide::connecting::{self, Learned};
+use doorward_core::decide::connecting::Learned;
 use doorward_core::ids::{FlowId, OutboxId};
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::secret::{AuthorizationCode, CodeVerifier};
@@ -9,6 +9,7 @@ use doorward_core::time::Timestamp;
 use doorward_core::token_reply::{TokenOutcome, TokenSet};
 use tokio::task::AbortHandle;
 
+use super::unsaved::{Consented, Fresh};
 use super::{Actor, Message, reply};
 use crate::handle::Reply;
 use crate::provider::account::{self, Checked};
@@ -26,6 +27,19 @@ pub(super) struct Consent {
     pub(super) waiters: Vec<Reply<ConnectionView>>,
 }
 
+/// A broker that ends lets go of the ports of its consents.
+impl Drop for Consent {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// How a consent ended, for those who ask a moment later.
+pub(super) struct Ended {
+    end: Result<ConnectionView, Refusal>,
+    forgotten_at: Timestamp,
+}
+
 impl Consent {
     pub(super) fn is_exchanging(&self) -> bool {
         self.verifier.is_none()
@@ -39,9 +53,14 @@ impl Consent {
 impl Actor {
     /// A person waits for a consent's end.
     pub(super) fn await_consent(&mut self, flow: &str, to: Reply<ConnectionView>) {
+        let known = flow.parse().ok();
         match self.consent_mut(flow) {
             Ok(consent) => consent.waiters.push(to),
-            Err(refusal) => reply(to, Err(refusal)),
+            // A browser can be quicker than whoever started the consent and only then waits for it.
+            Err(gone) => match known.and_then(|flow: FlowId| self.ended_consents.get(&flow)) {
+                Some(ended) => reply(to, ended.end.clone()),
+                None => reply(to, Err(gone)),
+            },
         }
     }
 
@@ -88,6 +107,8 @@ impl Actor {
         for flow in over {
             self.end_consent(flow, Err(consent::expired()));
         }
+        self.ended_consents
+            .retain(|_, ended| now < ended.forgotten_at);
     }
 
     /// The browser, or the person by hand, brings an answer. An answer that is not this consent's changes nothing.
@@ -163,25 +184,30 @@ impl Actor {
             Ok(exchanged) => *exchanged,
             Err(refusal) => return self.end_consent(flow, Err(refusal)),
         };
-        let outbox = OutboxId::from_random(random::bytes());
-        let (plan, refused) =
-            connecting::connected(self.book(), self.now(), &pending, tokens, learned, outbox);
-        let stored = self.carry_out_or_keep(pending.connection, plan).await;
-        let end = match (stored, refused) {
-            (_, Some(refusal)) | (Err(refusal), None) => Err(refusal),
-            (Ok(()), None) => self.connection_view(pending.connection),
+        let connection = pending.connection;
+        let fresh = Fresh::Consented(Box::new(Consented {
+            pending,
+            tokens,
+            learned,
+            outbox: OutboxId::from_random(random::bytes()),
+        }));
+        let end = match self.carry_out_or_keep(fresh).await {
+            Ok(()) => self.connection_view(connection),
+            Err(refusal) => Err(refusal),
         };
         self.end_consent(flow, end);
     }
 
     pub(super) fn end_consent(&mut self, flow: FlowId, end: Result<ConnectionView, Refusal>) {
-        let Some(consent) = self.consents.remove(&flow) else {
+        let Some(mut consent) = self.consents.remove(&flow) else {
             return;
         };
-        consent.listener.abort();
-        for waiter in consent.waiters {
+        for waiter in consent.waiters.drain(..) {
             reply(waiter, end.clone());
         }
+        let forgotten_at = self.now().plus(consent::CONSENT_LIFE);
+        self.ended_consents
+            .insert(flow, Ended { end, forgotten_at });
     }
 }
 
@@ -251,7 +277,8 @@ pub(super) fn replaced() -> Refusal {
     )
 }
 
-fn cancelled() -> Refusal {
+/// The refusal that those get who waited for a consent that a person gave up.
+pub(super) fn cancelled() -> Refusal {
     Refusal::new(
         Code::ConsentUnknown,
         "The consent was given up.",

@@ -15,6 +15,7 @@ use doorward_core::token_reply::TokenOutcome;
 
 use super::message::FlightEnded;
 use super::serving::Waiter;
+use super::unsaved::Fresh;
 use super::{Actor, Message, reply};
 use crate::provider::account::{self, Checked};
 use crate::provider::token;
@@ -62,7 +63,7 @@ impl Actor {
         if self.flights.contains_key(&id) {
             return Ok(());
         }
-        if self.unsaved.iter().any(|unsaved| unsaved.connection == id) {
+        if self.unsaved.iter().any(|unsaved| unsaved.connection() == id) {
             return Err(Refusal::new(
                 Code::StoreFailed,
                 "Fresh tokens of this connection are waiting to be stored.",
@@ -188,33 +189,38 @@ impl Actor {
         };
         self.published.in_flight.remove(&ended.connection);
         let issued = matches!(ended.outcome, Some(TokenOutcome::Issued(_)));
-        let plan = match ended.outcome {
-            Some(outcome) => {
-                let outbox = OutboxId::from_random(random::bytes());
-                let (connection, generation) = (ended.connection, ended.generation);
-                let jitter = random::fraction();
-                refreshing::finish(
-                    self.book(),
-                    now,
-                    Finished {
-                        connection,
-                        generation,
-                        outcome,
-                        jitter,
-                        outbox,
-                    },
-                )
+        let (connection, generation) = (ended.connection, ended.generation);
+        let outbox = OutboxId::from_random(random::bytes());
+        let stored = match ended.outcome {
+            Some(TokenOutcome::Issued(tokens)) => {
+                self.carry_out_or_keep(Fresh::Refreshed {
+                    connection,
+                    generation,
+                    tokens,
+                    outbox,
+                })
+                .await
             }
-            None => match self.connection(ended.connection) {
-                Some(row) if row.generation == ended.generation => {
+            Some(outcome) => {
+                let finished = Finished {
+                    connection,
+                    generation,
+                    outcome,
+                    jitter: random::fraction(),
+                    outbox,
+                };
+                let plan = refreshing::finish(self.book(), now, finished);
+                self.carry_out(plan).await
+            }
+            None => {
+                let row = self.connection(connection);
+                let row = row.filter(|row| row.generation == generation);
+                let plan = row.map_or_else(Plan::nothing, |row| {
                     refreshing::access_is_good(&row, now)
-                }
-                _ => Plan::nothing(),
-            },
+                });
+                self.carry_out(plan).await
+            }
         };
-        let stored = self
-            .carry_out_or_keep_if(issued, ended.connection, plan)
-            .await;
         if ended.access_is_dead && !issued {
             self.mark_access_dead(ended.connection, ended.generation)
                 .await;
@@ -222,20 +228,6 @@ impl Actor {
         self.publish();
         self.settle(flight.waiters, stored.err().as_ref()).await;
         self.end_blocked(ended.connection).await;
-    }
-
-    /// Only a plan that brings fresh tokens must survive a store that cannot take it; any other is decided anew.
-    async fn carry_out_or_keep_if(
-        &mut self,
-        keep: bool,
-        connection: ConnectionId,
-        plan: Plan,
-    ) -> Result<(), Refusal> {
-        if keep {
-            self.carry_out_or_keep(connection, plan).await
-        } else {
-            self.carry_out(plan).await
-        }
     }
 
     async fn mark_access_dead(&mut self, id: ConnectionId, generation: u64) {
@@ -281,7 +273,10 @@ impl Actor {
         )?;
         let connection = access.connection;
         let was_refused = waiter.rejected_generation == Some(connection.generation);
-        if was_refused && let Some(trouble) = &connection.trouble {
+        if was_refused
+            && let Some(trouble) = &connection.trouble
+            && now < trouble.retry_at
+        {
             return Err(serving::in_trouble(
                 connection,
                 trouble.kind,

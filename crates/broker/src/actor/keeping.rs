@@ -1,9 +1,7 @@
 //! The store's own matters: unlocking, the PIN, the audit log, the keys.
 
-use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::connection::Standing;
 use doorward_core::pairing::Verdict;
-use doorward_core::plan::Plan;
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::secret::{Passphrase, Pin};
 use doorward_store::{AuditFilter, KeySource, KeyState, OsKeyring, PassphraseSource, SourceKind};
@@ -104,7 +102,6 @@ impl Actor {
         if self.store.key_state() == KeyState::Unlocked {
             return Ok(());
         }
-        let was_new = self.store.key_state() == KeyState::Fresh;
         let source = self.key_source(passphrase)?;
         self.store
             .unlock(source.as_ref(), self.now())
@@ -117,10 +114,6 @@ impl Actor {
         self.fill(loaded);
         self.published.locked = None;
         self.publish();
-        if was_new {
-            self.carry_out(Plan::nothing().log(AuditEvent::new(AuditKind::StoreCreated)))
-                .await?;
-        }
         self.watch_all_programs();
         self.end_all_blocked().await;
         self.work_outbox().await;
@@ -206,8 +199,6 @@ impl Actor {
                 }
             }
         }
-        self.carry_out(Plan::nothing().log(AuditEvent::new(AuditKind::PinSet)))
-            .await?;
         self.store
             .set_pin(&pin, self.now())
             .await
@@ -302,13 +293,6 @@ impl Actor {
             .rotate_keys(source.as_ref(), self.now())
             .await
             .map_err(|error| error.refusal())?;
-        self.carry_out(
-            Plan::nothing().log(
-                AuditEvent::new(AuditKind::KeysRotated)
-                    .with("data_keys", rotated.data_keys.to_string()),
-            ),
-        )
-        .await?;
         Ok(rotated.data_keys)
     }
 }

@@ -152,7 +152,6 @@ pub(crate) enum Message {
     FlightEnded(FlightEnded),
     Prepared {
         result: Result<Box<Prepared>, Refusal>,
-        connection: ConnectionId,
         reply: Reply<ConsentStarted>,
     },
     Answered {
@@ -194,11 +193,7 @@ impl Actor {
             | Message::Poll { .. }
             | Message::RevokeKey { .. } => self.handle_agent(message).await,
             Message::FlightEnded(ended) => self.flight_ended(ended).await,
-            Message::Prepared {
-                result,
-                connection,
-                reply,
-            } => self.prepared(result, connection, reply).await,
+            Message::Prepared { result, reply } => self.prepared(result, reply).await,
             Message::Answered {
                 flow,
                 parameters,

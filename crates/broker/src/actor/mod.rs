@@ -14,6 +14,7 @@ mod people;
 mod programs;
 mod revoking;
 mod serving;
+mod unsaved;
 mod upkeep;
 
 use std::collections::{HashMap, HashSet};
@@ -36,8 +37,9 @@ use crate::handle::Shared;
 use crate::provider::Providers;
 use crate::published::{LiveToken, Meter, Published};
 use crate::shell::Shell;
-use consents::Consent;
+use consents::{Consent, Ended};
 use flights::Flight;
+use unsaved::Unsaved;
 
 /// Owns everything.
 pub(crate) struct Actor {
@@ -51,7 +53,9 @@ pub(crate) struct Actor {
     pub(crate) published: Published,
     flights: HashMap<ConnectionId, Flight>,
     consents: HashMap<FlowId, Consent>,
-    /// Plans that the store could not take and that must not be lost: fresh tokens.
+    /// How consents ended a moment ago.
+    ended_consents: HashMap<FlowId, Ended>,
+    /// Fresh tokens that the store could not take.
     unsaved: Vec<Unsaved>,
     polls: HashMap<RequestId, Timestamp>,
     revocations: HashSet<OutboxId>,
@@ -63,15 +67,6 @@ pub(crate) struct Actor {
     stopping: Option<crate::handle::Reply<()>>,
 }
 
-/// A plan that waits for the store.
-struct Unsaved {
-    connection: ConnectionId,
-    plan: Plan,
-    retry_at: Timestamp,
-}
-
-/// How often the store is tried again with what it could not take.
-const UNSAVED_RETRY: Duration = Duration::from_secs(1);
 /// The mailbox's owner looks around at least this often; use is counted to the minute.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
@@ -95,6 +90,7 @@ impl Actor {
             published: Published::default(),
             flights: HashMap::new(),
             consents: HashMap::new(),
+            ended_consents: HashMap::new(),
             unsaved: Vec::new(),
             polls: HashMap::new(),
             revocations: HashSet::new(),
@@ -170,61 +166,6 @@ impl Actor {
                 Effect::WorkOutbox => self.work_outbox().await,
             }
         }
-        Ok(())
-    }
-
-    /// Like [`Self::carry_out`], but a plan that the store cannot take is kept in memory and tried again: it holds
-    /// tokens that exist nowhere else.
-    async fn carry_out_or_keep(
-        &mut self,
-        connection: ConnectionId,
-        plan: Plan,
-    ) -> Result<(), Refusal> {
-        let Plan {
-            changes,
-            audit,
-            effects,
-        } = plan;
-        let written = self.carry_out_ref(&changes, &audit).await;
-        match written {
-            Ok(()) => {
-                self.carry_out(Plan {
-                    changes: Vec::new(),
-                    audit: Vec::new(),
-                    effects,
-                })
-                .await
-            }
-            Err(refusal) => {
-                tracing::error!(%connection, "fresh tokens could not be stored; they are kept in memory and tried again");
-                let retry_at = self.now().plus(UNSAVED_RETRY);
-                self.unsaved.push(Unsaved {
-                    connection,
-                    plan: Plan {
-                        changes,
-                        audit,
-                        effects,
-                    },
-                    retry_at,
-                });
-                Err(refusal)
-            }
-        }
-    }
-
-    async fn carry_out_ref(
-        &mut self,
-        changes: &[Change],
-        audit: &[doorward_core::audit::AuditEvent],
-    ) -> Result<(), Refusal> {
-        self.store
-            .commit(self.now(), changes, audit)
-            .await
-            .map_err(|error| error.refusal())?;
-        for change in changes {
-            self.apply(change);
-        }
-        self.publish();
         Ok(())
     }
 
@@ -308,6 +249,7 @@ impl Actor {
         self.shared
             .published
             .store(Arc::new(self.published.clone()));
+        self.shared.changes.send_modify(|number| *number += 1);
     }
 
     /// Sends a message to this mailbox from a task that was started for something that takes long.

@@ -292,7 +292,7 @@ impl Actor {
     }
 
     /// Whether a person is there. This is the one place where an approval's proof is checked.
-    async fn check_proof(&mut self, proof: Proof) -> Result<(), Refusal> {
+    async fn check_proof(&self, proof: Proof) -> Result<(), Refusal> {
         let pin = match (self.config.approval, proof) {
             (ApprovalRoom::Window, Proof::Window) => return Ok(()),
             (ApprovalRoom::Window, Proof::Pin(_)) => {
@@ -314,8 +314,9 @@ impl Actor {
         self.check_pin(&pin).await
     }
 
+    /// Tries a PIN. The store counts the try and logs a wrong one.
     pub(super) async fn check_pin(
-        &mut self,
+        &self,
         pin: &doorward_core::secret::Pin,
     ) -> Result<(), Refusal> {
         let now = self.now();
@@ -326,39 +327,25 @@ impl Actor {
             .map_err(|error| error.refusal())?
         {
             PinCheck::Right => Ok(()),
-            PinCheck::Wrong { left } => {
-                self.log_wrong_pin().await;
-                Err(Refusal::new(
-                    Code::PinWrong,
-                    format!("That is not the approval PIN. {left} tries are left."),
-                    "Type the PIN that was set at the first start; `doorward pin` changes it.",
-                ))
-            }
-            PinCheck::Blocked { until } => {
-                self.log_wrong_pin().await;
-                Err(Refusal::new(
-                    Code::PinBlocked,
-                    format!(
-                        "Too many wrong PINs: none is looked at until {}.",
-                        until.to_rfc3339()
-                    ),
-                    "If it was not you, a program is guessing: look at `doorward audit export`.",
-                )
-                .retry_after(until.since(now)))
-            }
+            PinCheck::Wrong { left } => Err(Refusal::new(
+                Code::PinWrong,
+                format!("That is not the approval PIN. {left} tries are left."),
+                "Type the PIN that was set at the first start; `doorward pin` changes it.",
+            )),
+            PinCheck::Blocked { until } => Err(Refusal::new(
+                Code::PinBlocked,
+                format!(
+                    "Too many wrong PINs: none is looked at until {}.",
+                    until.to_rfc3339()
+                ),
+                "If it was not you, a program is guessing: look at `doorward audit export`.",
+            )
+            .retry_after(until.since(now))),
             PinCheck::Missing => Err(Refusal::new(
                 Code::PinMissing,
                 "No approval PIN is set yet.",
                 "Set one at a terminal with `doorward pin`.",
             )),
-        }
-    }
-
-    async fn log_wrong_pin(&mut self) {
-        use doorward_core::audit::{AuditEvent, AuditKind};
-        let plan = doorward_core::plan::Plan::nothing().log(AuditEvent::new(AuditKind::PinRefused));
-        if let Err(refusal) = self.carry_out(plan).await {
-            tracing::error!(%refusal, "a wrong PIN could not be logged");
         }
     }
 }

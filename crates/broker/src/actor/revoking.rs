@@ -30,7 +30,7 @@ impl Actor {
             Err(refusal) => return reply(to, Err(refusal)),
         };
         let in_flight = self.flights.contains_key(&row.id)
-            || self.unsaved.iter().any(|kept| kept.connection == row.id);
+            || self.unsaved.iter().any(|kept| kept.connection() == row.id);
         let outbox = OutboxId::from_random(random::bytes());
         let plan = revoking::disconnect(self.book(), &row, self.now(), in_flight, outbox);
         let open: Vec<_> = self
@@ -40,7 +40,7 @@ impl Actor {
             .map(|consent| consent.pending.id)
             .collect();
         for flow in open {
-            self.end_consent(flow, Err(consents::replaced()));
+            self.end_consent(flow, Err(consents::cancelled()));
         }
         // Asked for before the plan is carried out: its effects begin the revocation.
         let (confirm, confirmed) = oneshot::channel();
@@ -104,7 +104,7 @@ impl Actor {
             }
             return;
         };
-        if self.unsaved.iter().any(|kept| kept.connection == id) {
+        if self.unsaved.iter().any(|kept| kept.connection() == id) {
             return;
         }
         let outbox = OutboxId::from_random(random::bytes());

@@ -161,11 +161,14 @@ impl Actor {
                     .code
                     .as_deref()
                     .is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code));
-            Ok((
-                row.id,
-                row.generation,
-                is_current && is_old && is_about_the_token && row.refreshable,
-            ))
+            let is_believed = is_current && is_old && is_about_the_token && row.refreshable;
+            match &row.trouble {
+                // The provider said when to ask again, and a report cannot shorten that.
+                Some(trouble) if is_believed && now < trouble.retry_at => Err(
+                    serving::in_trouble(row, trouble.kind, trouble.retry_at, now),
+                ),
+                _ => Ok((row.id, row.generation, is_believed)),
+            }
         });
         match decided {
             Err(refusal) => reply(to, Err(refusal)),

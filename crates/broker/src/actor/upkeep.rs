@@ -13,7 +13,9 @@ use doorward_core::key::KeyRecord;
 use doorward_core::pairing::Verdict;
 use doorward_core::plan::Plan;
 
-use super::{Actor, LONGEST_REST, UNSAVED_RETRY, Unsaved};
+use super::consents::Consent;
+use super::unsaved::Unsaved;
+use super::{Actor, LONGEST_REST};
 
 /// What is due and cannot be done (a full disk, say) is tried this often.
 const LEAST_REST: Duration = Duration::from_millis(200);
@@ -30,8 +32,13 @@ impl Actor {
         let due = self
             .unsaved
             .iter()
-            .map(|unsaved| unsaved.retry_at)
-            .chain(self.consents.values().map(|consent| consent.expires_at()))
+            .map(Unsaved::retry_at)
+            .chain(
+                self.consents
+                    .values()
+                    .filter(|consent| !consent.is_exchanging())
+                    .map(Consent::expires_at),
+            )
             .chain(
                 book.outbox()
                     .filter(|item| !self.revocations.contains(&item.id))
@@ -67,36 +74,6 @@ impl Actor {
         self.work_outbox().await;
         if self.now().since(self.metered_at) >= LONGEST_REST {
             self.write_meters().await;
-        }
-    }
-
-    /// Tries again to store fresh tokens that the store could not take.
-    async fn store_unsaved(&mut self) {
-        let now = self.now();
-        for unsaved in std::mem::take(&mut self.unsaved) {
-            if now < unsaved.retry_at {
-                self.unsaved.push(unsaved);
-                continue;
-            }
-            let Unsaved {
-                connection, plan, ..
-            } = unsaved;
-            if self.carry_out_ref(&plan.changes, &plan.audit).await.is_ok() {
-                tracing::info!(%connection, "fresh tokens were stored after all");
-                let rest = Plan {
-                    effects: plan.effects,
-                    ..Plan::nothing()
-                };
-                if let Err(refusal) = self.carry_out(rest).await {
-                    tracing::error!(%refusal, "what follows from fresh tokens failed");
-                }
-            } else {
-                self.unsaved.push(Unsaved {
-                    connection,
-                    plan,
-                    retry_at: now.plus(UNSAVED_RETRY),
-                });
-            }
         }
     }
 

@@ -21,6 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Providers {
     public: reqwest::Client,
     typed: reqwest::Client,
+    timeout: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,6 +87,7 @@ impl Providers {
                 .dns_resolver(Arc::new(PublicOnly))
                 .build()?,
             typed: builder().build()?,
+            timeout,
             clock,
         })
     }
@@ -106,7 +108,7 @@ impl Providers {
             host: "an unusable address".to_owned(),
         })?;
         let host = host_of(request.url());
-        let seconds = CONNECT_TIMEOUT.as_secs();
+        let seconds = self.timeout.as_secs();
         let sent_at = self.clock.now();
         let reply = client
             .execute(request)

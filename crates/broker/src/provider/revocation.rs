@@ -65,9 +65,13 @@ fn form_encoded(text: &str) -> String {
 }
 
 fn failed(reply: &RawReply) -> RevocationOutcome {
+    let headers = reply.headers.as_slice();
     RevocationOutcome::Failed {
         why: format!("HTTP {}", reply.status),
-        retry_at: limits::stated_retry(reply.now, reply.headers.as_slice()),
+        retry_at: match reply.status {
+            429 => Some(limits::limited_until(reply.now, headers)),
+            _ => limits::stated_retry(reply.now, headers),
+        },
     }
 }
 

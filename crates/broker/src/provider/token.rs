@@ -91,6 +91,17 @@ pub fn authorization_address(consent: &PendingConsent, challenge: PkceCodeChalle
     request.url().0
 }
 
+/// Whether the provider lets this client begin: an unknown client, or a redirect URI that is not its own, is told to
+/// whoever opens the address and never comes back as an answer. Only a kept registration is tried this way.
+pub async fn may_authorize(providers: &Providers, provider: &Provider, address: &url::Url) -> bool {
+    let request = providers.client(provider.addresses).get(address.clone());
+    match providers.send(request).await {
+        Ok(reply) => !matches!(reply.status, 400 | 401 | 406),
+        // What cannot be reached says nothing about the client.
+        Err(_) => true,
+    }
+}
+
 fn wants_offline_consent(scope: &str) -> bool {
     scope
         .split_ascii_whitespace()

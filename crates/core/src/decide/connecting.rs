@@ -9,6 +9,7 @@ use crate::ids::{ConnectionId, OutboxId, TenantId};
 use crate::name::Name;
 use crate::plan::{Effect, Notice, Plan};
 use crate::problem::{Code, Refusal};
+use crate::provider::Provider;
 use crate::scope::Granted;
 use crate::time::Timestamp;
 use crate::token_reply::TokenSet;
@@ -81,6 +82,29 @@ pub fn place(
     })
 }
 
+/// Whether a consent may be asked of this provider under that name. A connection stays with its issuer: the agents
+/// that were let in to it were let in to that one.
+pub fn stays_with_issuer(
+    book: &Book,
+    connection: ConnectionId,
+    provider: &Provider,
+) -> Result<(), Refusal> {
+    let (asked, trimmed) = (&provider.issuer, |issuer: &str| {
+        issuer.trim_end_matches('/').to_owned()
+    });
+    match book.connection(connection) {
+        Some(known) if trimmed(&known.provider.issuer) != trimmed(asked) => Err(Refusal::new(
+            Code::NameTaken,
+            format!(
+                "`{}` is a connection to {}, not to {asked}.",
+                known.name, known.provider.issuer
+            ),
+            "Choose another name with `--name`, or disconnect that one first.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The tenant of a person who did not name one.
 #[must_use]
 #[expect(
@@ -96,6 +120,7 @@ pub fn default_tenant() -> Name {
 }
 
 /// What was learned right after the exchange.
+#[derive(Clone, Debug)]
 pub struct Learned {
     /// Whose account it is, where the provider tells.
     pub account: Option<Account>,
@@ -105,7 +130,7 @@ pub struct Learned {
     pub proven: bool,
 }
 
-/// The exchange has succeeded. Returns what to write; where the person used another account than before, the refusal
+/// The exchange has succeeded. Returns what to write; where the answer does not fit what is there by now, the refusal
 /// comes with the plan that owes the unwanted tokens' revocation.
 pub fn connected(
     book: &Book,
@@ -117,14 +142,13 @@ pub fn connected(
 ) -> (Plan, Option<Refusal>) {
     let before = book.connection(consent.connection);
     let fresh = fresh_row(now, consent, before.map(AsRef::as_ref), &tokens, &learned);
-    if let Some(gone) = gone_meanwhile(consent, before.map(AsRef::as_ref)) {
+    let unfit = gone_meanwhile(consent, before.map(AsRef::as_ref))
+        .or_else(|| taken_meanwhile(book, consent))
+        .or_else(|| stays_with_issuer(book, consent.connection, &consent.provider).err())
+        .or_else(|| before.and_then(|before| other_account(before, learned.account.as_ref())));
+    if let Some(refusal) = unfit {
         let plan = give_back(&fresh, now, outbox, learned.session, tokens);
-        return (plan, Some(gone));
-    }
-    if let Some(differs) = before.and_then(|before| other_account(before, learned.account.as_ref()))
-    {
-        let plan = give_back(&fresh, now, outbox, learned.session, tokens);
-        return (plan, Some(differs));
+        return (plan, Some(refusal));
     }
     let kind = if before.is_some() {
         AuditKind::Reconnected
@@ -144,6 +168,15 @@ pub fn connected(
     let had_ended =
         before.is_some_and(|before| matches!(before.standing, Standing::ReconnectRequired { .. }));
     let id = fresh.id;
+    // Without a refresh token of its own the new grant would keep the stored one, which is the old grant's.
+    let owed = if before.is_some() && tokens.refresh.is_none() {
+        owed.change(Change::TokensErased {
+            tenant: fresh.tenant,
+            connection: fresh.id,
+        })
+    } else {
+        owed
+    };
     // The row comes first: it makes the data key that the tokens are sealed under.
     let plan = owed
         .change(Change::ConnectionPut(Box::new(fresh.clone())))
@@ -222,6 +255,21 @@ fn gone_meanwhile(consent: &PendingConsent, before: Option<&Connection>) -> Opti
                 consent.name
             ),
             "The new consent was given back. Connect again if it is wanted.",
+        )
+    })
+}
+
+/// Two consents for one new name can be open at once, each for a connection of its own: the first to end has the name.
+fn taken_meanwhile(book: &Book, consent: &PendingConsent) -> Option<Refusal> {
+    let holder = book.connection_named(&consent.name)?;
+    (holder.id != consent.connection).then(|| {
+        Refusal::new(
+            Code::NameTaken,
+            format!(
+                "Another connection took the name `{}` while this consent was open.",
+                consent.name
+            ),
+            "The new consent was given back. Choose another name with `--name`.",
         )
     })
 }

@@ -210,6 +210,7 @@ pub fn approve(
             key_expires_at,
             scope,
         },
+        expires_at: request.expires_at.max(now.plus(FETCH_LIFE)),
         ..request.clone()
     };
     Ok(Plan::nothing()
@@ -250,17 +251,27 @@ pub fn add(
         .log(event))
 }
 
-/// All connections of one approval belong to one tenant, and so does the agent.
+/// All connections of one approval stand, are named once, and belong to one tenant, and so does the agent.
 fn one_tenant(book: &Book, approval: &Approval) -> Result<TenantId, Refusal> {
     let mut tenants = Vec::new();
-    for (connection, _) in &approval.grants {
-        let connection = book.connection(*connection).ok_or_else(|| {
-            Refusal::new(
-                Code::ConnectionUnknown,
-                "That connection is gone.",
-                "`doorward connections` lists them.",
-            )
-        })?;
+    for (nth, (id, _)) in approval.grants.iter().enumerate() {
+        let connection = book
+            .connection(*id)
+            .filter(|connection| connection.standing != Standing::Ending)
+            .ok_or_else(|| {
+                Refusal::new(
+                    Code::ConnectionUnknown,
+                    "That connection is gone.",
+                    "`doorward connections` lists them.",
+                )
+            })?;
+        if approval.grants[..nth].iter().any(|(other, _)| other == id) {
+            return Err(Refusal::new(
+                Code::RightsInvalid,
+                format!("The connection `{}` is named twice.", connection.name),
+                "Name it once, with all its doors.",
+            ));
+        }
         if !tenants.contains(&connection.tenant) {
             tenants.push(connection.tenant);
         }
@@ -419,7 +430,12 @@ pub enum Polled {
     },
 }
 
+/// How long a key can be fetched after the answer, where less is left of the request's own life: an answer in the
+/// last second counts.
+const FETCH_LIFE: std::time::Duration = std::time::Duration::from_mins(1);
+
 /// Decides what an agent that polls is told. The key was made by the caller and is used only if this issues it.
+#[must_use]
 pub fn poll(
     book: &Book,
     now: Timestamp,
@@ -436,8 +452,9 @@ pub fn poll(
     };
     match &request.verdict {
         Verdict::Fetched => Polled::Unknown,
-        Verdict::Denied => Polled::Denied,
+        // Before the verdict: that nobody answered is written down as a refusal, and to the agent it is an end by time.
         _ if now >= request.expires_at => Polled::Expired,
+        Verdict::Denied => Polled::Denied,
         Verdict::Approved {
             key_expires_at,
             scope,

@@ -2,8 +2,8 @@
 //!
 //! The hard problem is that the reply about one generation can arrive when another is stored: a person may have
 //! connected again, or disconnected, in the meantime. So a refresh is named by the generation it was begun for, and
-//! its end changes something only where that is still the stored one. What a late reply brings is not dropped either:
-//! fresh tokens nobody will use are owed a revocation.
+//! its end changes something only where that is still the stored one. Fresh tokens that a late reply brings are owed a
+//! revocation where that cannot end the newer grant.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,9 @@ use super::revoking;
 /// The first wait after a failure; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// What does not pass by itself is looked at this often, in case a person mended it at the provider.
-const STUCK_WAIT: Duration = Duration::from_secs(300);
+const STUCK_WAIT: Duration = Duration::from_mins(5);
 
 /// Marks that a refresh of the stored generation is about to be sent.
 pub fn begin(connection: &Connection) -> Plan {
@@ -81,8 +81,7 @@ pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
         TokenOutcome::Issued(tokens) => refreshed(connection, now, tokens),
         TokenOutcome::GrantEnded { why } => return ended(book, connection, now, &why, ends),
         TokenOutcome::Transient { why, retry_at } => {
-            let retry_at =
-                retry_at.unwrap_or_else(|| now.plus(backoff(connection, finished.jitter)));
+            let retry_at = next_try(connection, now, retry_at, finished.jitter);
             troubled(connection, now, TroubleKind::Transient, why, retry_at)
         }
         TokenOutcome::RateLimited { until } => troubled(
@@ -90,7 +89,7 @@ pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
             now,
             TroubleKind::RateLimited,
             "HTTP 429".to_owned(),
-            until,
+            next_try(connection, now, Some(until), finished.jitter),
         ),
         TokenOutcome::ClientRejected { why } => troubled(
             connection,
@@ -115,7 +114,7 @@ pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
 }
 
 fn refreshed(connection: &Connection, now: Timestamp, tokens: TokenSet) -> Plan {
-    let recovers = connection.trouble.is_some();
+    let recovers = connection.trouble.is_some() && connection.standing != Standing::Ending;
     let next = with_tokens(connection, now, &tokens);
     let event = AuditEvent::new(AuditKind::Refreshed)
         .tenant(connection.tenant)
@@ -226,6 +225,19 @@ fn troubled(
     Plan::nothing().change(Change::ConnectionPut(Box::new(next)))
 }
 
+/// What the provider states is waited for exactly. A moment that is not to come says nothing: it would make every
+/// caller's ask one more request, and a clock that is ahead of the provider's turns every stated moment into one.
+fn next_try(
+    connection: &Connection,
+    now: Timestamp,
+    stated: Option<Timestamp>,
+    jitter: f64,
+) -> Timestamp {
+    stated
+        .filter(|moment| *moment > now)
+        .unwrap_or_else(|| now.plus(backoff(connection, jitter)))
+}
+
 fn backoff(connection: &Connection, jitter: f64) -> Duration {
     let failures = connection
         .trouble
@@ -238,14 +250,19 @@ fn backoff(connection: &Connection, jitter: f64) -> Duration {
 
 fn stale(connection: &Connection, now: Timestamp, finished: Finished) -> Plan {
     match finished.outcome {
-        TokenOutcome::Issued(tokens) => {
+        // A reconnect came between. Only where the provider keeps a session for each grant are the late tokens surely
+        // not of the new grant; elsewhere revoking them could end it. A connection that ends wants no grant at all.
+        TokenOutcome::Issued(tokens)
+            if connection.session.is_some() || connection.standing == Standing::Ending =>
+        {
             let tokens = OutboxTokens::Given {
                 access: tokens.access,
                 refresh: tokens.refresh,
             };
             revoking::owe(connection, now, finished.outbox, None, tokens)
         }
-        TokenOutcome::Transient { .. }
+        TokenOutcome::Issued(_)
+        | TokenOutcome::Transient { .. }
         | TokenOutcome::RateLimited { .. }
         | TokenOutcome::GrantEnded { .. }
         | TokenOutcome::ClientRejected { .. }

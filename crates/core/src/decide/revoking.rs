@@ -171,6 +171,12 @@ pub fn revoke_agent(book: &Book, agent: &Agent, now: Timestamp) -> Plan {
             ..(**key).clone()
         }));
     }
+    for grant in book.grants_of(agent.id) {
+        plan = plan.change(Change::GrantErased {
+            tenant: agent.tenant,
+            grant: grant.id,
+        });
+    }
     for request in book.requests().filter(|request| request.client == agent.id) {
         plan = plan.change(Change::RequestErased(request.id));
     }
@@ -249,18 +255,17 @@ pub fn set_connection_paused(connection: &Connection, paused: bool) -> Plan {
         )
 }
 
-/// The agent a person means: by name, where only one is called that, or by the beginning of its identifier.
+/// The agent a person means: by its name or the beginning of its identifier, where only one fits.
 pub fn agent_meant<'a>(book: &'a Book, text: &str) -> Result<&'a std::sync::Arc<Agent>, Refusal> {
-    let by_name: Vec<_> = book
-        .agents()
-        .filter(|agent| agent.name.as_str() == text)
-        .collect();
+    if let Some(agent) = text.parse().ok().and_then(|id| book.agent(id)) {
+        return Ok(agent);
+    }
+    // An agent chooses its name, and may choose the beginning of another's identifier: then neither is meant.
     let is_prefix = |id: AgentId| text.len() >= 4 && id.to_string().starts_with(text);
-    let found = if by_name.is_empty() {
-        book.agents().filter(|agent| is_prefix(agent.id)).collect()
-    } else {
-        by_name
-    };
+    let found: Vec<_> = book
+        .agents()
+        .filter(|agent| agent.name.as_str() == text || is_prefix(agent.id))
+        .collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(Refusal::new(
@@ -270,7 +275,7 @@ pub fn agent_meant<'a>(book: &'a Book, text: &str) -> Result<&'a std::sync::Arc<
         )),
         several => Err(Refusal::new(
             Code::AgentUnknown,
-            format!("{} agents are called `{text}`.", several.len()),
+            format!("{} agents could be meant by `{text}`.", several.len()),
             "Say which one by the beginning of its id, as `doorward agents` shows it.",
         )),
     }

@@ -31,7 +31,7 @@ pub fn authenticate(
     let Some(key) = book.key(hash) else {
         return Err(unauthenticated("This agent key opens nothing here."));
     };
-    match key.standing(now, last_used_at.max(key.last_used_at)) {
+    match key.standing(now, last_used_at) {
         KeyStanding::Live => {}
         KeyStanding::Revoked => return Err(unauthenticated("This agent key was revoked.")),
         KeyStanding::Expired => return Err(unauthenticated("This agent key has ended.")),
@@ -153,6 +153,7 @@ fn only<'a>(
                 .is_none_or(|audience| audience == grant.connection)
         })
         .filter_map(|grant| book.connection(grant.connection))
+        .filter(|connection| connection.tenant == caller.agent.tenant)
         .filter(|connection| connection.standing != Standing::Ending)
         .collect();
     match usable.as_slice() {
@@ -213,8 +214,12 @@ pub fn token_state(
     now: Timestamp,
     min_valid: Option<Duration>,
 ) -> TokenState {
-    if let Standing::ReconnectRequired { why, .. } = &connection.standing {
-        return TokenState::Refused(reconnect_required(&connection.name, why));
+    match &connection.standing {
+        Standing::ReconnectRequired { why, .. } => {
+            return TokenState::Refused(reconnect_required(&connection.name, why));
+        }
+        Standing::Ending => return TokenState::Refused(unknown(connection.name.as_str())),
+        Standing::Connected | Standing::Unproven => {}
     }
     if connection.access_is_fresh(now, min_valid) {
         return TokenState::Fresh;
@@ -225,7 +230,13 @@ pub fn token_state(
             &connection.name,
             "the access token has ended and there is no refresh token",
         )),
-        Some(trouble) if now < trouble.retry_at => {
+        // The refresh token of a backup may have been used since; at a provider that ends a grant on reuse, trying it
+        // would end the grant of whoever used it. So a person is asked before.
+        _ if connection.standing == Standing::Unproven => Some(reconnect_required(
+            &connection.name,
+            "it was restored from a backup, and its access token has ended since",
+        )),
+        Some(trouble) if trouble.holds_at(now) => {
             Some(in_trouble(connection, trouble.kind, trouble.retry_at, now))
         }
         _ => None,

@@ -9,6 +9,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::DATE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse as _, Response};
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::clock::http_date;
 use crate::http::course::Course;
 use crate::http::envelope::{Occasion, Refusal, render};
 use crate::http::fields::Fields;
@@ -145,6 +147,10 @@ async fn answer(
     }
     if let Ok(value) = HeaderValue::from_str(&random_node_id()) {
         headers.insert("x-ve-reqid", value);
+    }
+    // Else hyper stamps the machine's time, and a client that compares clocks sees another one than tokens live by.
+    if let Ok(value) = HeaderValue::from_str(&http_date(now)) {
+        headers.insert(DATE, value);
     }
     course.note(Progress::Answered, Some(response.status()));
     Ok(response)

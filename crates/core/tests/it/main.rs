@@ -1,0 +1,17 @@
+//! What the rules promise, each promise a test. Tables first, then random sequences of everything at once.
+
+mod codes;
+mod connecting;
+mod consent;
+mod health;
+mod keys;
+mod pairing;
+mod properties;
+mod providers;
+mod refreshing;
+mod refusals;
+mod revoking;
+mod sequences;
+mod serving;
+mod shelf;
+mod world;
