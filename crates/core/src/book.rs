@@ -211,6 +211,12 @@ impl Book {
             Change::KeyPut(key) => {
                 self.keys.insert(key.hash, Arc::new(key.clone()));
             }
+            Change::KeyErased(id) => {
+                let found = self.keys.values().find(|key| key.id == *id);
+                if let Some(hash) = found.map(|key| key.hash) {
+                    self.keys.remove(&hash);
+                }
+            }
             Change::GrantPut { grant, .. } => {
                 self.grants
                     .insert((grant.agent, grant.id), Arc::new(grant.clone()));

@@ -4,7 +4,7 @@
 use crate::agent::{Agent, Client};
 use crate::connection::{Connection, Tenant};
 use crate::grant::Grant;
-use crate::ids::{AgentId, ConnectionId, GrantId, OutboxId, RequestId, TenantId};
+use crate::ids::{AgentId, ConnectionId, GrantId, KeyId, OutboxId, RequestId, TenantId};
 use crate::key::KeyRecord;
 use crate::outbox::OutboxItem;
 use crate::pairing::ApprovalRequest;
@@ -98,6 +98,8 @@ pub enum Change {
     },
     /// An agent key.
     KeyPut(KeyRecord),
+    /// An agent key that has opened nothing for long is forgotten.
+    KeyErased(KeyId),
     /// A grant.
     GrantPut {
         /// The tenant of its agent and connection.

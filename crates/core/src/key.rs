@@ -108,6 +108,10 @@ pub struct KeyRecord {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// A key that was revoked or has ended is remembered for this long, so that whoever still shows it
+/// is told which of the two it is.
+pub const ENDED_KEY_LIFE: std::time::Duration = std::time::Duration::from_hours(30 * 24);
+
 /// Whether a key opens anything at a given moment, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +127,13 @@ pub enum KeyStanding {
 }
 
 impl KeyRecord {
+    /// Whether the key ended so long ago that it can be forgotten.
+    #[must_use]
+    pub fn is_forgettable(&self, now: Timestamp) -> bool {
+        let ended = self.revoked_at.or(self.expires_at);
+        ended.is_some_and(|end| now.since(end) > ENDED_KEY_LIFE)
+    }
+
     /// Decides whether the key is live at `now`. `last_used_at` is a use that is not written down yet.
     #[must_use]
     pub fn standing(&self, now: Timestamp, last_used_at: Option<Timestamp>) -> KeyStanding {

@@ -139,7 +139,14 @@ pub fn parse_base(text: &str) -> Result<Url, Refusal> {
     }
     AddressRule::for_typed(&base)
         .check(&base)
-        .map_err(|refusal| wrong(refusal.detail.trim_end_matches('.')))?;
+        .map_err(|refusal| {
+            let detail = refusal.detail.trim_end_matches('.');
+            // The address was named already.
+            let why = detail
+                .split_once(" cannot be used: ")
+                .map_or(detail, |(_, why)| why);
+            wrong(why)
+        })?;
     Ok(base)
 }
 

@@ -114,21 +114,15 @@ pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
 }
 
 fn refreshed(connection: &Connection, now: Timestamp, tokens: TokenSet) -> Plan {
-    let recovers = connection.trouble.is_some() && connection.standing != Standing::Ending;
     let next = with_tokens(connection, now, &tokens);
     let event = AuditEvent::new(AuditKind::Refreshed)
         .tenant(connection.tenant)
         .connection(connection.id)
         .with("generation", next.generation.to_string());
-    let plan = Plan::nothing()
+    Plan::nothing()
         .change(tokens_put(&next, tokens))
         .change(Change::ConnectionPut(Box::new(next)))
-        .log(event);
-    if recovers {
-        plan.effect(Effect::Tell(Notice::Recovered(connection.id)))
-    } else {
-        plan
-    }
+        .log(event)
 }
 
 /// The connection's row once these tokens are its own.

@@ -3,6 +3,7 @@
 mod codes;
 mod connecting;
 mod consent;
+mod events;
 mod health;
 mod keys;
 mod pairing;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use doorward_core::agent::{CLIENT_LIFE, MOST_CLIENTS};
 use doorward_core::connection::Standing;
 use doorward_core::decide::pairing::{self, Polled};
-use doorward_core::decide::serving;
+use doorward_core::decide::{revoking, serving};
 use doorward_core::grant::{Door, Lifetime, Policy, Rights};
 use doorward_core::ids::AgentId;
-use doorward_core::key::KeyHash;
+use doorward_core::key::{ENDED_KEY_LIFE, KeyHash};
 use doorward_core::name::ClaimedName;
 use doorward_core::pairing::{MOST_WAITING, POLL_INTERVAL, REQUEST_LIFE, Verdict};
 use doorward_core::problem::Code;
@@ -437,4 +437,21 @@ fn what_is_asked_as_it_was_asked_is_never_more() {
     );
     assert_eq!(name("other").as_str(), "other");
     assert!(Rights::new(vec![], Policy::default()).is_err());
+}
+
+#[test]
+fn a_key_that_ended_is_remembered_for_a_month_and_then_forgotten() {
+    let mut world = World::new();
+    let connection = world.connection("fastio", "ours");
+    let caller = world.agent("bot", connection, &[Door::Proxy]);
+    let hash = caller.key.hash;
+    let plan = revoking::revoke_key(&world.book, &caller.agent, &hash, world.now);
+    world.carry_out(plan);
+    world.now = world.now.plus(ENDED_KEY_LIFE);
+    assert!(pairing::sweep(&world.book, world.now).changes.is_empty());
+    world.now = world.now.plus(SECOND);
+    let plan = pairing::sweep(&world.book, world.now);
+    assert_eq!(outline(&plan), ["key forgotten"]);
+    world.carry_out(plan);
+    assert!(world.book.key(&hash).is_none());
 }

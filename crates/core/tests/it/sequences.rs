@@ -20,127 +20,12 @@ use doorward_core::token_reply::TokenOutcome;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::events::{Event, event};
 use crate::world::{World, learned};
 
 const NAMES: [&str; 3] = ["fastio", "work", "other"];
 const TENANTS: [&str; 2] = ["ours", "theirs"];
 const ACCOUNTS: [&str; 2] = ["ann", "bob"];
-
-#[derive(Clone, Debug)]
-enum Event {
-    /// A person starts a consent.
-    Connect {
-        name: Index,
-        tenant: Index,
-    },
-    /// A consent is answered.
-    Answer {
-        consent: Index,
-        account: Index,
-        refresh: bool,
-        session: bool,
-    },
-    /// A refresh begins, unless one is in flight.
-    Begin {
-        connection: Index,
-    },
-    /// A flight comes back.
-    Finish {
-        flight: Index,
-        outcome: u8,
-    },
-    /// The access token is refused by the API.
-    Dead {
-        connection: Index,
-    },
-    /// A person disconnects.
-    Disconnect {
-        connection: Index,
-    },
-    /// A revocation is tried.
-    Revoke {
-        item: Index,
-        outcome: u8,
-    },
-    /// A person pauses or resumes.
-    Pause {
-        connection: Index,
-        paused: bool,
-    },
-    /// A program registers and asks.
-    Ask {
-        known: bool,
-        client: Index,
-        first: Index,
-        second: Index,
-    },
-    /// A person answers a request.
-    Approve {
-        request: Index,
-        connections: Vec<Index>,
-        token: bool,
-        limited: bool,
-        hour: bool,
-    },
-    Deny {
-        request: Index,
-    },
-    /// An agent polls.
-    Poll {
-        request: Index,
-    },
-    /// An agent is revoked.
-    RevokeAgent {
-        agent: Index,
-    },
-    /// An agent asks for a token.
-    Use {
-        key: Index,
-        name: Index,
-    },
-    /// What is old is swept.
-    Sweep,
-    /// Time passes, or the clock is set.
-    Clock {
-        seconds: i64,
-    },
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let index = any::<Index>;
-    prop_oneof![
-        3 => (index(), index()).prop_map(|(name, tenant)| Event::Connect { name, tenant }),
-        5 => (index(), index(), prop::bool::weighted(0.8), prop::bool::weighted(0.7)).prop_map(
-            |(consent, account, refresh, session)| Event::Answer { consent, account, refresh, session }
-        ),
-        4 => index().prop_map(|connection| Event::Begin { connection }),
-        6 => (index(), 0..8_u8).prop_map(|(flight, outcome)| Event::Finish { flight, outcome }),
-        1 => index().prop_map(|connection| Event::Dead { connection }),
-        2 => index().prop_map(|connection| Event::Disconnect { connection }),
-        2 => (index(), 0..4_u8).prop_map(|(item, outcome)| Event::Revoke { item, outcome }),
-        1 => (index(), any::<bool>()).prop_map(|(connection, paused)| Event::Pause { connection, paused }),
-        3 => (any::<bool>(), index(), index(), index()).prop_map(
-            |(known, client, first, second)| Event::Ask { known, client, first, second }
-        ),
-        4 => (index(), prop::collection::vec(index(), 0..3), any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(request, connections, token, limited, hour)| Event::Approve {
-                request, connections, token, limited, hour
-            }),
-        1 => index().prop_map(|request| Event::Deny { request }),
-        4 => index().prop_map(|request| Event::Poll { request }),
-        1 => index().prop_map(|agent| Event::RevokeAgent { agent }),
-        3 => (index(), index()).prop_map(|(key, name)| Event::Use { key, name }),
-        2 => Just(Event::Sweep),
-        3 => prop_oneof![
-            (0..700_i64),
-            Just(3600),
-            Just(-3600),
-            Just(40 * 24 * 3600),
-            Just(-40 * 24 * 3600)
-        ]
-        .prop_map(|seconds| Event::Clock { seconds }),
-    ]
-}
 
 /// The world, and what a broker would hold beside the book.
 struct Play {

@@ -106,6 +106,7 @@ impl Shelf {
             | Change::AgentPut(_)
             | Change::AgentErased { .. }
             | Change::KeyPut(_)
+            | Change::KeyErased(_)
             | Change::GrantPut { .. }
             | Change::GrantErased { .. }
             | Change::RequestPut(_)
@@ -180,6 +181,7 @@ fn check(book: &Book, change: &Change) {
         | Change::ClientErased(_)
         | Change::AgentErased { .. }
         | Change::KeyPut(_)
+        | Change::KeyErased(_)
         | Change::RequestPut(_)
         | Change::RequestErased(_) => {}
     }

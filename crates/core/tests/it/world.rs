@@ -410,6 +410,7 @@ fn line(change: &Change) -> String {
         Change::AgentErased { .. } => "agent erased".to_owned(),
         Change::KeyPut(key) if key.revoked_at.is_some() => "key revoked".to_owned(),
         Change::KeyPut(_) => "key".to_owned(),
+        Change::KeyErased(_) => "key forgotten".to_owned(),
         Change::GrantPut { .. } => "grant".to_owned(),
         Change::GrantErased { .. } => "grant erased".to_owned(),
         Change::RequestPut(request) => {

@@ -1,0 +1,12 @@
+//! An agent asks to be let in ([`asking`]), a person answers ([`answering`]), the agent fetches its
+//! key ([`fetching`]), and what has become old goes ([`sweeping`]).
+
+mod answering;
+mod asking;
+mod fetching;
+mod sweeping;
+
+pub use answering::{add, approve, as_asked, deny};
+pub use asking::{Asked, ask, register, request_with_code};
+pub use fetching::{Polled, poll};
+pub use sweeping::sweep;
