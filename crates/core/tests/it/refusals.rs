@@ -141,7 +141,7 @@ fn what_a_person_who_connects_is_told() {
     account_differs 409: `fastio` is connected as ann@example.com, and this consent was given as bob@example.com. | The new consent was given back. Sign in as the same person, or connect with another `--name`.
     consent_unknown 404: `fastio` was disconnected while its consent was open. | The new consent was given back. Connect again if it is wanted.
     name_taken 409: `fastio` is a connection to https://api.fast.io, not to https://other.example. | Choose another name with `--name`, or disconnect that one first.
-    bad_request 400: "http://api.example.com" cannot be a provider's address: The address "http://api.example.com/" cannot be used: plain http is allowed only to an address on this machine or network that you typed. | Give an address such as https://api.example.com, with no user, query or fragment.
+    bad_request 400: "http://api.example.com" cannot be a provider's address: plain http is allowed only to an address on this machine or network that you typed. | Give an address such as https://api.example.com, with no user, query or fragment.
     bad_request 400: "api.example.com" cannot be a provider's address: relative URL without a base. | Give an address such as https://api.example.com, with no user, query or fragment.
     provider_unknown 404: The manifest cannot be read: TOML parse error at line 1, column 8 | Mend the file.
     "#);
