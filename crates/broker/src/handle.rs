@@ -17,7 +17,7 @@ use doorward_core::secret::{AccessToken, DeviceCode, Passphrase, Pin};
 use doorward_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::actor::Message;
+use crate::actor::{AgentMessage, Message, PersonMessage};
 use crate::clock::Clock;
 use crate::published::Published;
 use crate::views::{
@@ -181,7 +181,7 @@ pub enum LifetimeAsk {
     UntilRevoked,
     /// For an hour.
     Hour,
-    /// For the rest of the day: twelve hours.
+    /// Until the day ends at this machine's place.
     Today,
     /// While the program that asked runs.
     WhileRunning,
@@ -234,7 +234,7 @@ impl Handle {
         }
         let patience = ask.patience.unwrap_or(DEFAULT_PATIENCE);
         let fallback = ask.clone();
-        let asked = self.ask(|reply| Message::Token {
+        let asked = self.ask(|reply| AgentMessage::Token {
             caller: caller.clone(),
             ask,
             reply,
@@ -261,7 +261,7 @@ impl Handle {
             connection: Some(rejection.connection.clone()),
             ..TokenAsk::default()
         };
-        let asked = self.ask(|reply| Message::Rejected {
+        let asked = self.ask(|reply| AgentMessage::Rejected {
             caller: caller.clone(),
             rejection,
             reply,
@@ -291,7 +291,7 @@ impl Handle {
         redirect_uris: Vec<String>,
     ) -> Result<RegisteredClient, Refusal> {
         let name = ClaimedName::clean(name);
-        self.ask(|reply| Message::Register {
+        self.ask(|reply| AgentMessage::Register {
             name,
             redirect_uris,
             reply,
@@ -306,7 +306,7 @@ impl Handle {
         wanted: Vec<Wanted>,
         program: Option<Program>,
     ) -> Result<DeviceAuthorization, Refusal> {
-        self.ask(|reply| Message::AskApproval {
+        self.ask(|reply| AgentMessage::AskApproval {
             client,
             wanted,
             program,
@@ -318,7 +318,7 @@ impl Handle {
     /// A client polls.
     pub async fn poll(&self, client: AgentId, device_code: &str) -> Result<PollAnswer, Refusal> {
         let device_code = KeyHash::of(device_code);
-        self.ask(|reply| Message::Poll {
+        self.ask(|reply| AgentMessage::Poll {
             client,
             device_code,
             reply,
@@ -329,7 +329,7 @@ impl Handle {
     /// A caller ends a key of its own (RFC 7009). Whether there was such a key is not told.
     pub async fn revoke_key(&self, caller: &Caller, key: &str) -> Result<(), Refusal> {
         let hash = KeyHash::of(key);
-        self.ask(|reply| Message::RevokeKey {
+        self.ask(|reply| AgentMessage::RevokeKey {
             caller: caller.clone(),
             hash,
             reply,
@@ -356,39 +356,41 @@ impl Handle {
 impl Handle {
     /// How the broker is.
     pub async fn status(&self) -> Result<Status, Refusal> {
-        self.ask(|reply| Message::Status { reply }).await
+        self.ask(|reply| PersonMessage::Status { reply }).await
     }
 
     /// Says where the gateway listens, so that the status can tell.
     pub async fn listening_at(&self, url: String) -> Result<(), Refusal> {
-        self.ask(|reply| Message::ListeningAt { url, reply }).await
+        self.ask(|reply| PersonMessage::ListeningAt { url, reply })
+            .await
     }
 
     /// Opens the store. A passphrase is needed where the store's key comes from one.
     pub async fn unlock(&self, passphrase: Option<Passphrase>) -> Result<(), Refusal> {
-        self.ask(|reply| Message::Unlock { passphrase, reply })
+        self.ask(|reply| PersonMessage::Unlock { passphrase, reply })
             .await
     }
 
     /// All connections.
     pub async fn connections(&self) -> Result<Vec<ConnectionView>, Refusal> {
-        self.ask(|reply| Message::Connections { reply }).await
+        self.ask(|reply| PersonMessage::Connections { reply }).await
     }
 
     /// Starts a consent: discovers the provider, registers where needed, listens for the answer.
     pub async fn connect(&self, ask: ConnectAsk) -> Result<ConsentStarted, Refusal> {
-        self.ask(|reply| Message::Connect { ask, reply }).await
+        self.ask(|reply| PersonMessage::Connect { ask, reply })
+            .await
     }
 
     /// Waits for a consent's end.
     pub async fn connected(&self, flow: String) -> Result<ConnectionView, Refusal> {
-        self.ask(|reply| Message::AwaitConsent { flow, reply })
+        self.ask(|reply| PersonMessage::AwaitConsent { flow, reply })
             .await
     }
 
     /// The person pastes the address that the browser was sent back to.
     pub async fn paste(&self, flow: String, address: String) -> Result<ConnectionView, Refusal> {
-        self.ask(|reply| Message::Paste {
+        self.ask(|reply| PersonMessage::Paste {
             flow,
             address,
             reply,
@@ -398,17 +400,19 @@ impl Handle {
 
     /// The person gives a consent up.
     pub async fn cancel(&self, flow: String) -> Result<(), Refusal> {
-        self.ask(|reply| Message::Cancel { flow, reply }).await
+        self.ask(|reply| PersonMessage::Cancel { flow, reply })
+            .await
     }
 
     /// Ends a connection: agents at once, the provider as soon as it answers.
     pub async fn disconnect(&self, name: Name) -> Result<Disconnected, Refusal> {
-        self.ask(|reply| Message::Disconnect { name, reply }).await
+        self.ask(|reply| PersonMessage::Disconnect { name, reply })
+            .await
     }
 
     /// All agents.
     pub async fn agents(&self) -> Result<Vec<AgentView>, Refusal> {
-        self.ask(|reply| Message::Agents { reply }).await
+        self.ask(|reply| PersonMessage::Agents { reply }).await
     }
 
     /// Adds an agent by hand. `terms.connection` is needed.
@@ -419,7 +423,7 @@ impl Handle {
         proof: Proof,
     ) -> Result<AgentAdded, Refusal> {
         let name = ClaimedName::clean(name);
-        self.ask(|reply| Message::AddAgent {
+        self.ask(|reply| PersonMessage::AddAgent {
             name,
             terms,
             proof,
@@ -430,7 +434,7 @@ impl Handle {
 
     /// The approval requests that wait.
     pub async fn requests(&self) -> Result<Vec<RequestView>, Refusal> {
-        self.ask(|reply| Message::Requests { reply }).await
+        self.ask(|reply| PersonMessage::Requests { reply }).await
     }
 
     /// Approves a request. Returns the scope that was given.
@@ -440,7 +444,7 @@ impl Handle {
         terms: Terms,
         proof: Proof,
     ) -> Result<String, Refusal> {
-        self.ask(|reply| Message::Approve {
+        self.ask(|reply| PersonMessage::Approve {
             code,
             terms,
             proof,
@@ -451,18 +455,18 @@ impl Handle {
 
     /// Denies a request.
     pub async fn deny(&self, code: String) -> Result<(), Refusal> {
-        self.ask(|reply| Message::Deny { code, reply }).await
+        self.ask(|reply| PersonMessage::Deny { code, reply }).await
     }
 
     /// Revokes an agent, named or by the beginning of its identifier.
     pub async fn revoke_agent(&self, agent: String) -> Result<AgentRevoked, Refusal> {
-        self.ask(|reply| Message::RevokeAgent { agent, reply })
+        self.ask(|reply| PersonMessage::RevokeAgent { agent, reply })
             .await
     }
 
     /// Pauses or resumes. Returns how many things changed.
     pub async fn set_paused(&self, target: PauseTarget, paused: bool) -> Result<usize, Refusal> {
-        self.ask(|reply| Message::SetPaused {
+        self.ask(|reply| PersonMessage::SetPaused {
             target,
             paused,
             reply,
@@ -472,23 +476,24 @@ impl Handle {
 
     /// Sets the approval PIN; the one before is needed where there is one.
     pub async fn set_pin(&self, before: Option<Pin>, pin: Pin) -> Result<(), Refusal> {
-        self.ask(|reply| Message::SetPin { before, pin, reply })
+        self.ask(|reply| PersonMessage::SetPin { before, pin, reply })
             .await
     }
 
     /// Verifies the audit log.
     pub async fn verify_audit(&self) -> Result<AuditVerified, Refusal> {
-        self.ask(|reply| Message::VerifyAudit { reply }).await
+        self.ask(|reply| PersonMessage::VerifyAudit { reply }).await
     }
 
     /// The newest rows of the audit log, oldest first.
     pub async fn audit(&self, limit: u32) -> Result<Vec<AuditRowView>, Refusal> {
-        self.ask(|reply| Message::Audit { limit, reply }).await
+        self.ask(|reply| PersonMessage::Audit { limit, reply })
+            .await
     }
 
     /// Replaces the key-encryption key and wraps every data key anew. Returns how many.
     pub async fn rotate_keys(&self, passphrase: Option<Passphrase>) -> Result<usize, Refusal> {
-        self.ask(|reply| Message::RotateKeys { passphrase, reply })
+        self.ask(|reply| PersonMessage::RotateKeys { passphrase, reply })
             .await
     }
 
@@ -502,16 +507,16 @@ impl Handle {
     /// Stops the broker after what is under way in the store.
     pub async fn stop(&self) {
         // A broker that has stopped already cannot be stopped again; either way it is stopped.
-        let _stopped: Result<(), Refusal> = self.ask(|reply| Message::Stop { reply }).await;
+        let _stopped: Result<(), Refusal> = self.ask(|reply| PersonMessage::Stop { reply }).await;
     }
 
-    pub(crate) async fn ask<T>(
+    async fn ask<T, M: Into<Message>>(
         &self,
-        message: impl FnOnce(Reply<T>) -> Message,
+        message: impl FnOnce(Reply<T>) -> M,
     ) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         self.mailbox
-            .send(message(reply))
+            .send(message(reply).into())
             .await
             .map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))

@@ -23,7 +23,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::{ApprovalRoom, Config, Keys};
 pub use handle::Handle;
 pub use shell::Shell;
-pub use start::{Running, StartError, start};
+pub use start::{Running, StartError, holder, start};
 
 // Who holds a folder is asked before a broker is started.
 pub use doorward_store::{Holder, HolderKind};

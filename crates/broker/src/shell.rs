@@ -22,7 +22,7 @@ impl Shell for Headless {
                 tracing::error!(%connection, "a connection has ended: `doorward connect` connects it again");
             }
             Notice::Recovered(connection) => {
-                tracing::info!(%connection, "a connection works again")
+                tracing::info!(%connection, "a connection works again");
             }
             Notice::RevocationGivenUp { name } => {
                 tracing::error!(%name, "a revocation was given up: end the session at the provider");

@@ -30,6 +30,15 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Who holds the folder, where that is why.
+    #[must_use]
+    pub fn holder(&self) -> Option<&doorward_store::Holder> {
+        match self {
+            Self::Open(OpenError::HeldBy { holder, .. }) => Some(holder),
+            Self::Open(_) | Self::Http(_) => None,
+        }
+    }
+
     /// What a person is told, and does next.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -42,6 +51,12 @@ impl StartError {
             ),
         }
     }
+}
+
+/// Who holds a data folder, if anyone does.
+#[must_use]
+pub fn holder(data: &std::path::Path) -> Option<doorward_store::Holder> {
+    Store::holder(data)
 }
 
 /// A running broker. Ends after [`Handle::stop`].

@@ -12,7 +12,7 @@ pub(crate) fn end_of_day(now: Timestamp) -> Timestamp {
             here.tomorrow().ok()?.start_of_day().ok()
         });
     end.map_or_else(
-        || now.plus(std::time::Duration::from_secs(12 * 3600)),
+        || now.plus(std::time::Duration::from_hours(12)),
         |end| Timestamp::from_millis(end.timestamp().as_millisecond()),
     )
 }

@@ -65,6 +65,9 @@ pub struct Status {
     pub requests: usize,
     /// How many revocations are owed to providers.
     pub revocations_owed: usize,
+    /// How many connections' fresh tokens are in memory alone, because the store could not take them.
+    #[serde(default)]
+    pub tokens_unsaved: usize,
     /// Why the store is not open, and what to do, where it is not.
     pub locked_because: Option<doorward_core::problem::Refusal>,
 }

@@ -260,9 +260,7 @@ async fn prepare(
     place: &Place,
     ask: ConnectAsk,
 ) -> Result<Prepared, Refusal> {
-    let scope = ask
-        .scope
-        .unwrap_or_else(|| manifest.default_scope.clone());
+    let scope = ask.scope.unwrap_or_else(|| manifest.default_scope.clone());
     let provider = discovery::resolve(providers, manifest).await?;
     let (listener, client, mut registered, redirect_uri) =
         client_and_listener(providers, book, now, &provider).await?;

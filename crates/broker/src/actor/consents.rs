@@ -160,7 +160,11 @@ impl Actor {
                     let learned = learn(&providers, &pending, &tokens).await;
                     Ok(Box::new((tokens, learned)))
                 }
-                other => Err(not_exchanged(&pending, &other)),
+                failure @ (TokenOutcome::Transient { .. }
+                | TokenOutcome::RateLimited { .. }
+                | TokenOutcome::GrantEnded { .. }
+                | TokenOutcome::ClientRejected { .. }
+                | TokenOutcome::Misconfigured { .. }) => Err(not_exchanged(&pending, &failure)),
             };
             // The mailbox is gone only when the process is ending.
             let _gone = report.send(Message::Exchanged { flow, result }).await;

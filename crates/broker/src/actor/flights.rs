@@ -63,7 +63,11 @@ impl Actor {
         if self.flights.contains_key(&id) {
             return Ok(());
         }
-        if self.unsaved.iter().any(|unsaved| unsaved.connection() == id) {
+        if self
+            .unsaved
+            .iter()
+            .any(|unsaved| unsaved.connection() == id)
+        {
             return Err(Refusal::new(
                 Code::StoreFailed,
                 "Fresh tokens of this connection are waiting to be stored.",
@@ -215,9 +219,8 @@ impl Actor {
             None => {
                 let row = self.connection(connection);
                 let row = row.filter(|row| row.generation == generation);
-                let plan = row.map_or_else(Plan::nothing, |row| {
-                    refreshing::access_is_good(&row, now)
-                });
+                let plan =
+                    row.map_or_else(Plan::nothing, |row| refreshing::access_is_good(&row, now));
                 self.carry_out(plan).await
             }
         };
@@ -275,7 +278,7 @@ impl Actor {
         let was_refused = waiter.rejected_generation == Some(connection.generation);
         if was_refused
             && let Some(trouble) = &connection.trouble
-            && now < trouble.retry_at
+            && trouble.holds_at(now)
         {
             return Err(serving::in_trouble(
                 connection,

@@ -52,6 +52,7 @@ impl Actor {
             agents: book.agents().count(),
             requests: book.requests().filter(waits).count(),
             revocations_owed: book.outbox().count(),
+            tokens_unsaved: self.unsaved.len(),
             locked_because,
         })
     }
@@ -102,13 +103,19 @@ impl Actor {
         if self.store.key_state() == KeyState::Unlocked {
             return Ok(());
         }
+        let is_new = self.store.key_state() == KeyState::Fresh;
         let source = self.key_source(passphrase)?;
         self.store
             .unlock(source.as_ref(), self.now())
             .await
             .map_err(|error| {
                 tracing::warn!(%error, "the store could not be unlocked");
-                error.refusal()
+                let refusal = error.refusal();
+                if is_new && source.kind() == SourceKind::Keyring {
+                    or_by_passphrase(refusal)
+                } else {
+                    refusal
+                }
             })?;
         let loaded = self.store.load().await.map_err(|error| error.refusal())?;
         self.fill(loaded);
@@ -295,4 +302,13 @@ impl Actor {
             .map_err(|error| error.refusal())?;
         Ok(rotated.data_keys)
     }
+}
+
+/// A store that has no key yet need not wait for a keyring.
+fn or_by_passphrase(refusal: Refusal) -> Refusal {
+    let hint = format!(
+        "{} Or choose a passphrase instead: `doorward unlock --passphrase`.",
+        refusal.hint
+    );
+    Refusal { hint, ..refusal }
 }

@@ -28,7 +28,34 @@ use crate::views::{
 
 /// What the mailbox takes.
 pub(crate) enum Message {
-    // Agents.
+    Agent(AgentMessage),
+    Person(PersonMessage),
+    // What was under way and has come back.
+    FlightEnded(FlightEnded),
+    Prepared {
+        result: Result<Box<Prepared>, Refusal>,
+        reply: Reply<ConsentStarted>,
+    },
+    Answered {
+        flow: FlowId,
+        parameters: CallbackParameters,
+        reply: Reply<ConnectionView>,
+    },
+    Exchanged {
+        flow: FlowId,
+        result: Result<Box<(TokenSet, Learned)>, Refusal>,
+    },
+    Revoked {
+        item: OutboxId,
+        outcome: RevocationOutcome,
+    },
+    ProgramEnded {
+        program: ProgramId,
+    },
+}
+
+/// What agents ask, through the gateway.
+pub(crate) enum AgentMessage {
     Token {
         caller: Caller,
         ask: TokenAsk,
@@ -60,8 +87,16 @@ pub(crate) enum Message {
         hash: KeyHash,
         reply: Reply<()>,
     },
+}
 
-    // The person.
+impl From<AgentMessage> for Message {
+    fn from(message: AgentMessage) -> Self {
+        Self::Agent(message)
+    }
+}
+
+/// What the person asks, through the control socket or the window.
+pub(crate) enum PersonMessage {
     Status {
         reply: Reply<Status>,
     },
@@ -147,29 +182,12 @@ pub(crate) enum Message {
     Stop {
         reply: Reply<()>,
     },
+}
 
-    // What was under way and has come back.
-    FlightEnded(FlightEnded),
-    Prepared {
-        result: Result<Box<Prepared>, Refusal>,
-        reply: Reply<ConsentStarted>,
-    },
-    Answered {
-        flow: FlowId,
-        parameters: CallbackParameters,
-        reply: Reply<ConnectionView>,
-    },
-    Exchanged {
-        flow: FlowId,
-        result: Result<Box<(TokenSet, Learned)>, Refusal>,
-    },
-    Revoked {
-        item: OutboxId,
-        outcome: RevocationOutcome,
-    },
-    ProgramEnded {
-        program: ProgramId,
-    },
+impl From<PersonMessage> for Message {
+    fn from(message: PersonMessage) -> Self {
+        Self::Person(message)
+    }
 }
 
 /// A flight that has come back.
@@ -186,12 +204,8 @@ impl Actor {
     /// Handles one message to its end.
     pub(crate) async fn handle(&mut self, message: Message) {
         match message {
-            Message::Token { .. }
-            | Message::Rejected { .. }
-            | Message::Register { .. }
-            | Message::AskApproval { .. }
-            | Message::Poll { .. }
-            | Message::RevokeKey { .. } => self.handle_agent(message).await,
+            Message::Agent(message) => self.handle_agent(message).await,
+            Message::Person(message) => self.handle_person(message).await,
             Message::FlightEnded(ended) => self.flight_ended(ended).await,
             Message::Prepared { result, reply } => self.prepared(result, reply).await,
             Message::Answered {
@@ -202,24 +216,23 @@ impl Actor {
             Message::Exchanged { flow, result } => self.exchanged(flow, result).await,
             Message::Revoked { item, outcome } => self.revoked(item, outcome).await,
             Message::ProgramEnded { program } => self.program_ended(program).await,
-            other => self.handle_person(other).await,
         }
     }
 
-    async fn handle_agent(&mut self, message: Message) {
+    async fn handle_agent(&mut self, message: AgentMessage) {
         match message {
-            Message::Token { caller, ask, reply } => self.token(caller, ask, reply).await,
-            Message::Rejected {
+            AgentMessage::Token { caller, ask, reply } => self.token(caller, ask, reply).await,
+            AgentMessage::Rejected {
                 caller,
                 rejection,
                 reply,
             } => self.rejected(caller, rejection, reply).await,
-            Message::Register {
+            AgentMessage::Register {
                 name,
                 redirect_uris,
                 reply: to,
             } => reply(to, self.register(name, redirect_uris).await),
-            Message::AskApproval {
+            AgentMessage::AskApproval {
                 client,
                 wanted,
                 program,
@@ -227,75 +240,75 @@ impl Actor {
             } => {
                 reply(to, self.ask_approval(client, wanted, program).await);
             }
-            Message::Poll {
+            AgentMessage::Poll {
                 client,
                 device_code,
                 reply: to,
             } => reply(to, self.poll(client, &device_code).await),
-            Message::RevokeKey {
+            AgentMessage::RevokeKey {
                 caller,
                 hash,
                 reply: to,
             } => reply(to, self.revoke_key(&caller, &hash).await),
-            _ => tracing::error!("a message went astray"),
         }
     }
 
-    async fn handle_person(&mut self, message: Message) {
+    async fn handle_person(&mut self, message: PersonMessage) {
         match message {
-            Message::Status { reply: to } => reply(to, self.status().await),
-            Message::ListeningAt { url, reply: to } => {
+            PersonMessage::Status { reply: to } => reply(to, self.status().await),
+            PersonMessage::ListeningAt { url, reply: to } => {
                 self.url = Some(url);
                 reply(to, Ok(()));
             }
-            Message::Unlock {
+            PersonMessage::Unlock {
                 passphrase,
                 reply: to,
             } => reply(to, self.unlock(passphrase).await),
-            Message::Connections { reply: to } => reply(to, self.connections()),
-            Message::Connect { ask, reply } => self.connect(ask, reply),
-            Message::AwaitConsent { flow, reply } => self.await_consent(&flow, reply),
-            Message::Paste {
+            PersonMessage::Connections { reply: to } => reply(to, self.connections()),
+            PersonMessage::Connect { ask, reply } => self.connect(ask, reply),
+            PersonMessage::AwaitConsent { flow, reply } => self.await_consent(&flow, reply),
+            PersonMessage::Paste {
                 flow,
                 address,
                 reply,
             } => self.paste(&flow, &address, reply).await,
-            Message::Cancel { flow, reply: to } => reply(to, self.cancel(&flow)),
-            Message::Disconnect { name, reply } => self.disconnect(&name, reply).await,
-            Message::Agents { reply: to } => reply(to, self.agents()),
-            Message::AddAgent {
+            PersonMessage::Cancel { flow, reply: to } => reply(to, self.cancel(&flow)),
+            PersonMessage::Disconnect { name, reply } => self.disconnect(&name, reply).await,
+            PersonMessage::Agents { reply: to } => reply(to, self.agents()),
+            PersonMessage::AddAgent {
                 name,
                 terms,
                 proof,
                 reply: to,
             } => reply(to, self.add_agent(name, terms, proof).await),
-            Message::Requests { reply: to } => reply(to, self.requests()),
-            Message::Approve {
+            PersonMessage::Requests { reply: to } => reply(to, self.requests()),
+            PersonMessage::Approve {
                 code,
                 terms,
                 proof,
                 reply: to,
             } => reply(to, self.approve(&code, terms, proof).await),
-            Message::Deny { code, reply: to } => reply(to, self.deny(&code).await),
-            Message::RevokeAgent { agent, reply: to } => reply(to, self.revoke_agent(&agent).await),
-            Message::SetPaused {
+            PersonMessage::Deny { code, reply: to } => reply(to, self.deny(&code).await),
+            PersonMessage::RevokeAgent { agent, reply: to } => {
+                reply(to, self.revoke_agent(&agent).await);
+            }
+            PersonMessage::SetPaused {
                 target,
                 paused,
                 reply: to,
             } => reply(to, self.set_paused(target, paused).await),
-            Message::SetPin {
+            PersonMessage::SetPin {
                 before,
                 pin,
                 reply: to,
             } => reply(to, self.set_pin(before, pin).await),
-            Message::VerifyAudit { reply: to } => reply(to, self.verify_audit().await),
-            Message::Audit { limit, reply: to } => reply(to, self.audit(limit).await),
-            Message::RotateKeys {
+            PersonMessage::VerifyAudit { reply: to } => reply(to, self.verify_audit().await),
+            PersonMessage::Audit { limit, reply: to } => reply(to, self.audit(limit).await),
+            PersonMessage::RotateKeys {
                 passphrase,
                 reply: to,
             } => reply(to, self.rotate_keys(passphrase).await),
-            Message::Stop { reply } => self.stopping = Some(reply),
-            _ => tracing::error!("a message went astray"),
+            PersonMessage::Stop { reply } => self.stopping = Some(reply),
         }
     }
 

@@ -30,7 +30,7 @@ use doorward_core::time::Timestamp;
 use doorward_store::Store;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use message::Message;
+pub(crate) use message::{AgentMessage, Message, PersonMessage};
 
 use crate::config::Config;
 use crate::handle::Shared;
@@ -68,7 +68,7 @@ pub(crate) struct Actor {
 }
 
 /// The mailbox's owner looks around at least this often; use is counted to the minute.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_mins(1);
 
 impl Actor {
     pub(crate) fn new(
@@ -202,6 +202,9 @@ impl Actor {
                         .key_meters
                         .insert(key.id, Arc::new(Meter::default()));
                 }
+            }
+            Change::KeyErased(key) => {
+                self.published.key_meters.remove(key);
             }
             Change::GrantPut { grant, .. } => {
                 if !self.published.grant_meters.contains_key(&grant.id) {

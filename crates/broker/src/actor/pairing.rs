@@ -260,7 +260,7 @@ impl Actor {
         let now = self.now();
         Ok(match asked.unwrap_or(LifetimeAsk::UntilRevoked) {
             LifetimeAsk::UntilRevoked => Lifetime::UntilRevoked,
-            LifetimeAsk::Hour => Lifetime::Until(now.plus(std::time::Duration::from_secs(3600))),
+            LifetimeAsk::Hour => Lifetime::Until(now.plus(std::time::Duration::from_hours(1))),
             LifetimeAsk::Today => Lifetime::Until(today::end_of_day(now)),
             LifetimeAsk::WhileRunning => match program {
                 Some(program) => Lifetime::WhileRunning(program.id),
@@ -315,10 +315,7 @@ impl Actor {
     }
 
     /// Tries a PIN. The store counts the try and logs a wrong one.
-    pub(super) async fn check_pin(
-        &self,
-        pin: &doorward_core::secret::Pin,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn check_pin(&self, pin: &doorward_core::secret::Pin) -> Result<(), Refusal> {
         let now = self.now();
         match self
             .store

@@ -61,7 +61,7 @@ impl Actor {
         });
         match decided {
             Err(refusal) | Ok((_, TokenState::Refused(refusal))) => {
-                reply(waiter.reply, Err(refusal))
+                reply(waiter.reply, Err(refusal));
             }
             Ok((_, TokenState::Fresh)) => self.hand_out(vec![waiter]).await,
             Ok((connection, TokenState::DueButLive)) if waiter.ask.min_valid.is_none() => {
@@ -143,33 +143,34 @@ impl Actor {
             connection: Some(rejection.connection.clone()),
             ..TokenAsk::default()
         };
-        let decided = self.authenticated(&caller).and_then(|caller| {
-            let access = serving::access(
-                self.book(),
-                now,
-                &caller,
-                ask.connection.as_ref(),
-                Door::Token,
-            )?;
-            let row = access.connection;
-            let current = self.published.tokens.get(&row.id);
-            let is_current =
-                current.is_some_and(|token| rejection.access.matches(token.access.expose()));
-            let is_old = now.since(row.access_issued_at) >= LEAST_REJECTED_AGE;
-            let is_about_the_token = rejection.status.is_none_or(|status| status == 401)
-                && !rejection
-                    .code
-                    .as_deref()
-                    .is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code));
-            let is_believed = is_current && is_old && is_about_the_token && row.refreshable;
-            match &row.trouble {
-                // The provider said when to ask again, and a report cannot shorten that.
-                Some(trouble) if is_believed && now < trouble.retry_at => Err(
-                    serving::in_trouble(row, trouble.kind, trouble.retry_at, now),
-                ),
-                _ => Ok((row.id, row.generation, is_believed)),
-            }
-        });
+        let decided =
+            self.authenticated(&caller).and_then(|caller| {
+                let access = serving::access(
+                    self.book(),
+                    now,
+                    &caller,
+                    ask.connection.as_ref(),
+                    Door::Token,
+                )?;
+                let row = access.connection;
+                let current = self.published.tokens.get(&row.id);
+                let is_current =
+                    current.is_some_and(|token| rejection.access.matches(token.access.expose()));
+                let is_old = now.since(row.access_issued_at) >= LEAST_REJECTED_AGE;
+                let is_about_the_token = rejection.status.is_none_or(|status| status == 401)
+                    && !rejection
+                        .code
+                        .as_deref()
+                        .is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code));
+                let is_believed = is_current && is_old && is_about_the_token && row.refreshable;
+                match &row.trouble {
+                    // The provider said when to ask again, and a report cannot shorten that.
+                    Some(trouble) if is_believed && trouble.holds_at(now) => Err(
+                        serving::in_trouble(row, trouble.kind, trouble.retry_at, now),
+                    ),
+                    _ => Ok((row.id, row.generation, is_believed)),
+                }
+            });
         match decided {
             Err(refusal) => reply(to, Err(refusal)),
             Ok((connection, generation, true)) => {

@@ -76,7 +76,7 @@ async fn converse(stream: UnixStream, handle: Handle) {
                 // A command that was interrupted must not leave its question behind.
                 () = closed(&mut reader) => return,
             },
-            Err(_) => encode::<()>(Err(Refusal::new(
+            Err(_) => encode::<()>(&Err(Refusal::new(
                 Code::BadRequest,
                 "The control socket got a question it does not know.",
                 "The command and the running Doorward may be of different versions: restart Doorward.",
@@ -92,8 +92,7 @@ async fn converse(stream: UnixStream, handle: Handle) {
 
 async fn closed(reader: &mut BufReader<tokio::net::unix::OwnedReadHalf>) {
     match reader.fill_buf().await {
-        Ok(rest) if rest.is_empty() => {}
-        Err(_) => {}
+        Ok([]) | Err(_) => {}
         // The next question has arrived early: it is read after this one's answer.
         Ok(_) => std::future::pending().await,
     }
@@ -105,56 +104,56 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
         |text: Option<SecretText>| text.map(|text| Passphrase::new(text.expose().to_owned()));
     let pin = |text: &SecretText| Pin::new(text.expose().to_owned());
     match request {
-        Request::Status => encode(handle.status().await),
-        Request::Unlock { passphrase: text } => encode(handle.unlock(passphrase(text)).await),
-        Request::Connections => encode(handle.connections().await),
-        Request::Connect(ask) => encode(handle.connect(ask.into()).await),
-        Request::AwaitConsent { flow } => encode(handle.connected(flow).await),
+        Request::Status => encode(&handle.status().await),
+        Request::Unlock { passphrase: text } => encode(&handle.unlock(passphrase(text)).await),
+        Request::Connections => encode(&handle.connections().await),
+        Request::Connect(ask) => encode(&handle.connect(ask.into()).await),
+        Request::AwaitConsent { flow } => encode(&handle.connected(flow).await),
         Request::Paste { flow, address } => {
-            encode(handle.paste(flow, address.expose().to_owned()).await)
+            encode(&handle.paste(flow, address.expose().to_owned()).await)
         }
-        Request::Cancel { flow } => encode(handle.cancel(flow).await),
-        Request::Disconnect { name } => encode(handle.disconnect(name).await),
-        Request::Agents => encode(handle.agents().await),
+        Request::Cancel { flow } => encode(&handle.cancel(flow).await),
+        Request::Disconnect { name } => encode(&handle.disconnect(name).await),
+        Request::Agents => encode(&handle.agents().await),
         Request::AddAgent {
             name,
             terms,
             pin: text,
         } => encode(
-            handle
+            &handle
                 .add_agent(&name, terms.into(), Proof::Pin(pin(&text)))
                 .await,
         ),
-        Request::Requests => encode(handle.requests().await),
+        Request::Requests => encode(&handle.requests().await),
         Request::Approve(Approve {
             code,
             terms,
             pin: text,
         }) => encode(
-            handle
+            &handle
                 .approve(code, terms.into(), Proof::Pin(pin(&text)))
                 .await,
         ),
-        Request::Deny { code } => encode(handle.deny(code).await),
-        Request::RevokeAgent { agent } => encode(handle.revoke_agent(agent).await),
-        Request::SetPaused { target, paused } => encode(handle.set_paused(target, paused).await),
+        Request::Deny { code } => encode(&handle.deny(code).await),
+        Request::RevokeAgent { agent } => encode(&handle.revoke_agent(agent).await),
+        Request::SetPaused { target, paused } => encode(&handle.set_paused(target, paused).await),
         Request::SetPin { before, pin: text } => {
-            encode(handle.set_pin(before.as_ref().map(pin), pin(&text)).await)
+            encode(&handle.set_pin(before.as_ref().map(pin), pin(&text)).await)
         }
-        Request::VerifyAudit => encode(handle.verify_audit().await),
-        Request::Audit { limit } => encode(handle.audit(limit).await),
+        Request::VerifyAudit => encode(&handle.verify_audit().await),
+        Request::Audit { limit } => encode(&handle.audit(limit).await),
         Request::RotateKeys { passphrase: text } => {
-            encode(handle.rotate_keys(passphrase(text)).await)
+            encode(&handle.rotate_keys(passphrase(text)).await)
         }
         Request::Stop => {
             handle.stop().await;
-            encode(Ok(()))
+            encode(&Ok(()))
         }
     }
 }
 
-fn encode<T: Serialize>(answer: Result<T, Refusal>) -> Zeroizing<String> {
-    let text = serde_json::to_string(&answer).unwrap_or_else(|error| {
+fn encode<T: Serialize>(answer: &Result<T, Refusal>) -> Zeroizing<String> {
+    let text = serde_json::to_string(answer).unwrap_or_else(|error| {
         tracing::error!(%error, "an answer could not be written as JSON");
         r#"{"Err":{"code":"internal","detail":"The answer could not be written.","hint":"See the log."}}"#.to_owned()
     });

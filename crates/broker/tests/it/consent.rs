@@ -38,7 +38,11 @@ async fn a_declined_consent_changes_nothing() {
     assert_eq!(world.sim.counts().of(Kind::TokenCode), 0);
     assert!(granted(world.handle().connections().await).is_empty());
     let late = world.handle().connected(started.flow).await;
-    assert_eq!(code(late), "consent_declined", "it is still told how it ended");
+    assert_eq!(
+        code(late),
+        "consent_declined",
+        "it is still told how it ended"
+    );
     world.finish().await;
 }
 
@@ -54,7 +58,10 @@ async fn a_consent_that_nobody_answers_ends_after_ten_minutes() {
     assert!(!waiter.is_finished());
     world.pass(secs(1)).await;
     assert_eq!(code(within(waiter).await.unwrap()), "consent_expired");
-    assert_eq!(code(world.handle().paste(open.flow, late.clone()).await), "consent_unknown");
+    assert_eq!(
+        code(world.handle().paste(open.flow, late.clone()).await),
+        "consent_unknown"
+    );
     assert!(browse(&late).await.is_err(), "its port is closed");
     assert_eq!(world.sim.counts().of(Kind::TokenCode), 0);
     world.finish().await;
@@ -67,7 +74,12 @@ async fn an_answer_with_another_state_is_not_believed_and_the_right_one_still_is
     let right = redirect(&world, &open).await;
     for wrong in [Some("another"), Some(""), None] {
         let wrong = with_parameter(&right, "state", wrong);
-        assert!(browse(&wrong).await.unwrap_err().contains("another consent"));
+        assert!(
+            browse(&wrong)
+                .await
+                .unwrap_err()
+                .contains("another consent")
+        );
         let pasted = world.handle().paste(open.flow.clone(), wrong).await;
         assert_eq!(code(pasted), "consent_mismatch");
     }
@@ -79,7 +91,9 @@ async fn an_answer_with_another_state_is_not_believed_and_the_right_one_still_is
 #[tokio::test]
 async fn an_issuer_in_the_answer_must_be_the_one_that_was_asked() {
     let world = World::new().await;
-    world.sim.change_knobs(|knobs| knobs.issuer_in_redirect = Presence::Present);
+    world
+        .sim
+        .change_knobs(|knobs| knobs.issuer_in_redirect = Presence::Present);
     let open = started(&world).await;
     let right = redirect(&world, &open).await;
     let foreign = with_parameter(&right, "iss", Some("https://other.example"));
@@ -105,7 +119,10 @@ async fn a_code_is_sent_once_however_often_its_address_is_brought() {
     .await;
     granted(one);
     assert_eq!(code(two), "consent_mismatch");
-    let later = world.handle().paste(open.flow.clone(), address.clone()).await;
+    let later = world
+        .handle()
+        .paste(open.flow.clone(), address.clone())
+        .await;
     assert_eq!(code(later), "consent_unknown");
     assert_eq!(world.sim.counts().of(Kind::TokenCode), 1);
     assert!(world.session().active);
@@ -117,7 +134,10 @@ async fn what_a_person_pastes_must_be_the_address_of_an_answer() {
     let world = World::new().await;
     let open = started(&world).await;
     for wrong in ["", "not an address", "https://example.com/", &open.url] {
-        let pasted = world.handle().paste(open.flow.clone(), wrong.to_owned()).await;
+        let pasted = world
+            .handle()
+            .paste(open.flow.clone(), wrong.to_owned())
+            .await;
         assert_eq!(code(pasted), "bad_request", "{wrong}");
     }
     let address = redirect(&world, &open).await;
@@ -170,8 +190,14 @@ async fn a_consent_that_was_given_up_is_over() {
     let open = started(&world).await;
     let address = redirect(&world, &open).await;
     granted(world.handle().cancel(open.flow.clone()).await);
-    assert_eq!(code(world.handle().cancel(open.flow.clone()).await), "consent_unknown");
-    assert_eq!(code(world.handle().paste(open.flow, address).await), "consent_unknown");
+    assert_eq!(
+        code(world.handle().cancel(open.flow.clone()).await),
+        "consent_unknown"
+    );
+    assert_eq!(
+        code(world.handle().paste(open.flow, address).await),
+        "consent_unknown"
+    );
     assert_eq!(world.sim.counts().of(Kind::TokenCode), 0);
     world.finish().await;
 }
@@ -190,7 +216,13 @@ async fn what_was_granted_is_what_is_shown_even_where_less_than_asked() {
     assert!(view.granted_stated && !view.read_only);
     assert_eq!(view.asked, "workspace");
     assert_eq!(world.session().agent_name.as_deref(), Some("Night shift"));
-    assert!(world.session().device_name.unwrap().starts_with("doorward-"));
+    assert!(
+        world
+            .session()
+            .device_name
+            .unwrap()
+            .starts_with("doorward-")
+    );
     let stored = granted(world.handle().connections().await).remove(0);
     assert_eq!(stored.granted, view.granted);
     let agent = world.pair("reader", "fastio:token").await;
@@ -209,7 +241,11 @@ async fn a_person_who_asks_for_reading_is_granted_no_more() {
     let view = world.connect_as(ask, &Consent::everything()).await;
     assert!(view.read_only);
     assert!(!view.granted.is_empty());
-    assert!(view.granted.iter().all(|scope| scope.ends_with(":r")), "{:?}", view.granted);
+    assert!(
+        view.granted.iter().all(|scope| scope.ends_with(":r")),
+        "{:?}",
+        view.granted
+    );
     world.finish().await;
 }
 
@@ -221,7 +257,11 @@ async fn a_scope_that_the_provider_does_not_have_is_refused_before_anything_is_s
             scope: Some(scope.to_owned()),
             ..world.ask()
         };
-        assert_eq!(code(world.handle().connect(ask).await), "bad_request", "{scope:?}");
+        assert_eq!(
+            code(world.handle().connect(ask).await),
+            "bad_request",
+            "{scope:?}"
+        );
     }
     assert_eq!(world.sim.counts().of(Kind::Discovery), 0);
     world.finish().await;
@@ -253,20 +293,33 @@ async fn a_provider_that_is_down_is_told_and_nothing_is_left_behind() {
 async fn a_consent_that_fails_at_the_exchange_is_told_and_can_be_begun_again() {
     let world = World::new().await;
     for (fault, expected) in [
-        (Fault::on(Kind::TokenCode).status(500), "provider_unavailable"),
-        (Fault::on(Kind::TokenCode).close_socket(), "provider_unavailable"),
         (
-            Fault::on(Kind::TokenCode).status(400).body(json!({"error": "invalid_grant"})),
+            Fault::on(Kind::TokenCode).status(500),
+            "provider_unavailable",
+        ),
+        (
+            Fault::on(Kind::TokenCode).close_socket(),
+            "provider_unavailable",
+        ),
+        (
+            Fault::on(Kind::TokenCode)
+                .status(400)
+                .body(json!({"error": "invalid_grant"})),
             "provider_rejected",
         ),
         (
-            Fault::on(Kind::TokenCode).status(429).header("retry-after", "7"),
+            Fault::on(Kind::TokenCode)
+                .status(429)
+                .header("retry-after", "7"),
             "rate_limited",
         ),
     ] {
         world.sim.queue_fault(fault);
         let open = started(&world).await;
-        assert_eq!(code(world.answer(&open, &Consent::everything()).await), expected);
+        assert_eq!(
+            code(world.answer(&open, &Consent::everything()).await),
+            expected
+        );
     }
     assert!(granted(world.handle().connections().await).is_empty());
     world.connect().await;
@@ -276,7 +329,9 @@ async fn a_consent_that_fails_at_the_exchange_is_told_and_can_be_begun_again() {
 #[tokio::test]
 async fn a_token_without_a_stated_end_is_served_until_it_is_refused() {
     let world = World::new().await;
-    world.sim.change_knobs(|knobs| knobs.expires_in = ExpiresIn::Absent);
+    world
+        .sim
+        .change_knobs(|knobs| knobs.expires_in = ExpiresIn::Absent);
     let view = world.connect().await;
     assert_eq!(view.access_expires_at, None);
     let agent = world.pair("patient", "fastio:token").await;
@@ -307,7 +362,11 @@ async fn connecting_again_replaces_the_grant_and_ends_the_older_one() {
     let after = world.token_text(&agent).await;
     assert_ne!(before, after);
     until("the older session is ended", async || {
-        let active = world.sim.sessions().into_iter().map(|session| session.active);
+        let active = world
+            .sim
+            .sessions()
+            .into_iter()
+            .map(|session| session.active);
         active.collect::<Vec<_>>() == [false, true]
     })
     .await;
@@ -331,7 +390,10 @@ async fn another_account_on_connecting_again_is_refused_and_its_grant_given_back
     let differs = refused(world.answer(&open, &Consent::everything()).await);
     assert_eq!(differs.code.as_str(), "account_differs");
     assert!(differs.detail.contains("robin@example.com") && differs.detail.contains("kim@"));
-    until("the unwanted session is ended", async || !world.session().active).await;
+    until("the unwanted session is ended", async || {
+        !world.session().active
+    })
+    .await;
     assert_eq!(world.token_text(&agent).await, before);
     assert_eq!(world.use_token(&before).await, 200);
     world.finish().await;
@@ -342,13 +404,19 @@ async fn a_name_that_another_tenant_or_another_issuer_holds_is_taken() {
     let world = World::new().await;
     world.connect().await;
     let other_tenant = world.ask_named("fastio", "office");
-    assert_eq!(code(world.handle().connect(other_tenant).await), "name_taken");
+    assert_eq!(
+        code(world.handle().connect(other_tenant).await),
+        "name_taken"
+    );
     let elsewhere = fastio_sim::Sim::builder().start().await.unwrap();
     let other_issuer = ConnectAsk {
         base: Some(elsewhere.base_url().to_owned()),
         ..world.ask()
     };
-    assert_eq!(code(world.handle().connect(other_issuer).await), "name_taken");
+    assert_eq!(
+        code(world.handle().connect(other_issuer).await),
+        "name_taken"
+    );
     world.finish().await;
 }
 
@@ -358,7 +426,9 @@ async fn a_connection_that_is_ended_while_its_new_consent_is_exchanged_stays_end
     world.connect().await;
     let open = started(&world).await;
     let address = redirect(&world, &open).await;
-    world.sim.queue_fault(Fault::on(Kind::TokenCode).hang(fastio_sim::Hang::AfterWork));
+    world
+        .sim
+        .queue_fault(Fault::on(Kind::TokenCode).hang(fastio_sim::Hang::AfterWork));
     let handle = world.handle().clone();
     let flow = open.flow.clone();
     let paste = tokio::spawn(async move { handle.paste(flow, address).await });

@@ -41,7 +41,10 @@ async fn a_registration_whose_port_is_taken_is_replaced() {
     let port = redirect.port().unwrap();
     let _squatter = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let second = granted(world.handle().connect(world.ask()).await);
-    assert_ne!(parameter(&first.url, "redirect_uri"), parameter(&second.url, "redirect_uri"));
+    assert_ne!(
+        parameter(&first.url, "redirect_uri"),
+        parameter(&second.url, "redirect_uri")
+    );
     granted(world.answer(&second, &Consent::everything()).await);
     assert_eq!(registrations(&world), 2);
     world.finish().await;
@@ -65,7 +68,10 @@ async fn a_registration_that_the_provider_has_forgotten_is_made_again() {
     assert!(world.sim.forget_client(&parameter(&first.url, "client_id")));
     world.pass(secs(1)).await;
     let second = granted(world.handle().connect(world.ask()).await);
-    assert_ne!(parameter(&first.url, "client_id"), parameter(&second.url, "client_id"));
+    assert_ne!(
+        parameter(&first.url, "client_id"),
+        parameter(&second.url, "client_id")
+    );
     granted(world.answer(&second, &Consent::everything()).await);
     world.pass(secs(1)).await;
     world.connect().await;
@@ -83,7 +89,11 @@ async fn a_refresh_by_a_forgotten_client_keeps_the_grant_and_says_what_to_do() {
     world.pass(secs(3700)).await;
     let refused = world.token(&agent).await.err().expect("a refusal");
     assert_eq!(refused.code.as_str(), "provider_rejected");
-    assert!(refused.hint.contains("doorward connect"), "{}", refused.hint);
+    assert!(
+        refused.hint.contains("doorward connect"),
+        "{}",
+        refused.hint
+    );
     let view = granted(world.handle().connections().await).remove(0);
     assert_eq!(view.health.as_str(), "degraded");
     let again = granted(world.handle().connect(world.ask()).await);
@@ -95,10 +105,15 @@ async fn a_refresh_by_a_forgotten_client_keeps_the_grant_and_says_what_to_do() {
 #[tokio::test]
 async fn a_provider_that_takes_no_registrations_is_told_of_as_such() {
     let world = World::new().await;
-    world.sim.change_knobs(|knobs| knobs.registration = Registration::Closed);
+    world
+        .sim
+        .change_knobs(|knobs| knobs.registration = Registration::Closed);
     let failed = world.handle().connect(world.ask()).await;
     assert!(["provider_unknown", "provider_rejected"].contains(&code(failed)));
     assert!(granted(world.handle().connections().await).is_empty());
-    assert_eq!(code(world.handle().disconnect(name("fastio")).await), "connection_unknown");
+    assert_eq!(
+        code(world.handle().disconnect(name("fastio")).await),
+        "connection_unknown"
+    );
     world.finish().await;
 }

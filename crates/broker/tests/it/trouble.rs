@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use doorward_core::plan::Notice;
 use doorward_core::problem::Refusal;
-use doorward_store::{HolderKind, PassphraseSource, Store};
-use doorward_core::secret::Passphrase;
 use fastio_sim::{Fault, Kind, LimitForm, TokenErrorShape};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{Agent, PASSPHRASE, World, code, granted, named, refused, secs, within};
+use crate::agents::{Agent, named};
+use crate::world::{World, code, granted, refused, secs, within};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn at_the_end_of_a_token() -> (World, Agent) {
     let world = World::new().await;
@@ -27,22 +26,53 @@ async fn at_the_end_of_a_token() -> (World, Agent) {
 async fn fifty(world: &World, agent: &Agent) -> Vec<Refusal> {
     let caller = world.caller(agent);
     let asks = (0..50).map(|_| world.handle().token(&caller, named("fastio")));
-    within(join_all(asks)).await.into_iter().map(refused).collect()
+    within(join_all(asks))
+        .await
+        .into_iter()
+        .map(refused)
+        .collect()
 }
 
 #[tokio::test]
 async fn what_may_pass_keeps_the_grant_and_says_when_to_ask_again() {
     let unavailable = || Fault::on(Kind::TokenRefresh).status(503);
     for (fault, expected) in [
-        (Fault::on(Kind::TokenRefresh).status(500), "provider_unavailable"),
-        (unavailable().header("retry-after", "20"), "provider_unavailable"),
-        (unavailable().body("<html>maintenance</html>"), "provider_unavailable"),
-        (Fault::on(Kind::TokenRefresh).status(401).body("proxy"), "provider_unavailable"),
-        (Fault::on(Kind::TokenRefresh).close_socket(), "provider_unavailable"),
-        (Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::Datetime), "rate_limited"),
-        (Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::Epoch), "rate_limited"),
-        (Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::Delta), "rate_limited"),
-        (Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::RetryAfterDate), "rate_limited"),
+        (
+            Fault::on(Kind::TokenRefresh).status(500),
+            "provider_unavailable",
+        ),
+        (
+            unavailable().header("retry-after", "20"),
+            "provider_unavailable",
+        ),
+        (
+            unavailable().body("<html>maintenance</html>"),
+            "provider_unavailable",
+        ),
+        (
+            Fault::on(Kind::TokenRefresh).status(401).body("proxy"),
+            "provider_unavailable",
+        ),
+        (
+            Fault::on(Kind::TokenRefresh).close_socket(),
+            "provider_unavailable",
+        ),
+        (
+            Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::Datetime),
+            "rate_limited",
+        ),
+        (
+            Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::Epoch),
+            "rate_limited",
+        ),
+        (
+            Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::Delta),
+            "rate_limited",
+        ),
+        (
+            Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::RetryAfterDate),
+            "rate_limited",
+        ),
         (
             Fault::on(Kind::TokenRefresh).rate_limit(20, LimitForm::RetryAfterSeconds),
             "rate_limited",
@@ -75,7 +105,9 @@ async fn what_may_pass_keeps_the_grant_and_says_when_to_ask_again() {
 #[tokio::test]
 async fn waits_between_failures_grow_and_the_health_tells_of_them() {
     let (world, agent) = at_the_end_of_a_token().await;
-    world.sim.queue_fault(Fault::on(Kind::TokenRefresh).status(500).times(8));
+    world
+        .sim
+        .queue_fault(Fault::on(Kind::TokenRefresh).status(500).times(8));
     let mut longest = 0;
     for failures in 1..=8 {
         let refusal = refused(world.token(&agent).await);
@@ -96,8 +128,12 @@ async fn waits_between_failures_grow_and_the_health_tells_of_them() {
 #[tokio::test]
 async fn a_lost_reply_is_made_good_where_the_provider_forgives_a_repetition() {
     let (world, agent) = at_the_end_of_a_token().await;
-    world.sim.change_knobs(|knobs| knobs.refresh_replay_grace_s = 60);
-    world.sim.queue_fault(Fault::on(Kind::TokenRefresh).drop_response_after_commit());
+    world
+        .sim
+        .change_knobs(|knobs| knobs.refresh_replay_grace_s = 60);
+    world
+        .sim
+        .queue_fault(Fault::on(Kind::TokenRefresh).drop_response_after_commit());
     assert_eq!(code(world.token(&agent).await), "provider_unavailable");
     world.pass(secs(2)).await;
     let token = world.token_text(&agent).await;
@@ -110,8 +146,14 @@ async fn a_lost_reply_is_made_good_where_the_provider_forgives_a_repetition() {
 async fn a_grant_that_ended_at_the_provider_is_said_once_and_its_tokens_are_erased() {
     for shape in [TokenErrorShape::Rfc6749, TokenErrorShape::Envelope] {
         let (mut world, agent) = at_the_end_of_a_token().await;
-        world.sim.change_knobs(|knobs| knobs.token_error_shape = shape);
-        assert!(world.sim.revoke_session_as_person(&world.session().session_id));
+        world
+            .sim
+            .change_knobs(|knobs| knobs.token_error_shape = shape);
+        assert!(
+            world
+                .sim
+                .revoke_session_as_person(&world.session().session_id)
+        );
         for refusal in fifty(&world, &agent).await {
             assert_eq!(refusal.code.as_str(), "reconnect_required");
             assert!(refusal.hint.contains("doorward connect"));
@@ -119,7 +161,10 @@ async fn a_grant_that_ended_at_the_provider_is_said_once_and_its_tokens_are_eras
         fifty(&world, &agent).await;
         assert_eq!(world.refreshes(), 1);
         let news = world.news();
-        assert!(matches!(news.as_slice(), [Notice::ReconnectNeeded(_)]), "{news:?}");
+        assert!(
+            matches!(news.as_slice(), [Notice::ReconnectNeeded(_)]),
+            "{news:?}"
+        );
         assert_eq!(world.audited("connection.ended").await, 1);
         assert_eq!(granted(world.handle().status().await).need_reconnect, 1);
         world.stop().await;
@@ -129,14 +174,11 @@ async fn a_grant_that_ended_at_the_provider_is_said_once_and_its_tokens_are_eras
 }
 
 async fn has_tokens(world: &World) -> bool {
-    let (folder, now) = (&world.config().data, doorward_broker::Clock::now(&*world.clock));
-    let store = Store::open(folder, HolderKind::Command, now).await.unwrap();
-    let passphrase = Passphrase::new(PASSPHRASE.to_owned());
-    store.unlock(&PassphraseSource::new(passphrase), now).await.unwrap();
-    let loaded = store.load().await.unwrap();
-    let row = loaded.book.connections().next().expect("the connection stays");
+    let (store, left) = world.left().await;
+    let mut rows = left.book.connections();
+    let row = rows.next().expect("the connection stays");
     let refresh = store.refresh_token(row.tenant, row.id).await.unwrap();
-    let has_any = refresh.is_some() || !loaded.access.is_empty();
+    let has_any = refresh.is_some() || !left.access.is_empty();
     store.close().await;
     has_any
 }
@@ -144,12 +186,17 @@ async fn has_tokens(world: &World) -> bool {
 #[tokio::test]
 async fn a_grant_that_ended_works_again_after_one_consent_and_with_the_same_agents() {
     let (world, agent) = at_the_end_of_a_token().await;
-    world.sim.revoke_session_as_person(&world.session().session_id);
+    world
+        .sim
+        .revoke_session_as_person(&world.session().session_id);
     assert_eq!(code(world.token(&agent).await), "reconnect_required");
     world.connect().await;
     assert_eq!(world.use_token(&world.token_text(&agent).await).await, 200);
     let news = world.news();
-    assert!(matches!(news.as_slice(), [Notice::ReconnectNeeded(_), Notice::Recovered(_)]));
+    assert!(matches!(
+        news.as_slice(),
+        [Notice::ReconnectNeeded(_), Notice::Recovered(_)]
+    ));
     world.finish().await;
 }
 
@@ -157,7 +204,9 @@ async fn a_grant_that_ended_works_again_after_one_consent_and_with_the_same_agen
 async fn a_request_that_can_never_succeed_keeps_the_grant_and_is_not_repeated() {
     let (world, agent) = at_the_end_of_a_token().await;
     let never = Fault::on(Kind::TokenRefresh).status(400);
-    world.sim.queue_fault(never.body(json!({"error": "invalid_scope"})));
+    world
+        .sim
+        .queue_fault(never.body(json!({"error": "invalid_scope"})));
     assert_eq!(code(world.token(&agent).await), "provider_rejected");
     world.pass(secs(200)).await;
     assert_eq!(code(world.token(&agent).await), "provider_rejected");
@@ -176,13 +225,22 @@ async fn a_report_cannot_shorten_the_wait_that_the_provider_asked_for() {
     world.pass(secs(60)).await;
     world.sim.reset_counts();
     world.sim.queue_fault(Fault::on(Kind::Check).status(401));
-    world.sim.queue_fault(Fault::on(Kind::TokenRefresh).rate_limit(30, LimitForm::Delta));
+    world
+        .sim
+        .queue_fault(Fault::on(Kind::TokenRefresh).rate_limit(30, LimitForm::Delta));
     for _ in 0..20 {
         let told = refused(world.reject(&agent, &token).await);
         assert_eq!(told.code.as_str(), "rate_limited");
     }
-    assert_eq!((world.refreshes(), world.sim.counts().of(Kind::Check)), (1, 1));
-    assert_eq!(code(world.token(&agent).await), "rate_limited", "it is known to be dead");
+    assert_eq!(
+        (world.refreshes(), world.sim.counts().of(Kind::Check)),
+        (1, 1)
+    );
+    assert_eq!(
+        code(world.token(&agent).await),
+        "rate_limited",
+        "it is known to be dead"
+    );
     world.pass(secs(32)).await;
     assert_eq!(world.use_token(&world.token_text(&agent).await).await, 200);
     world.finish().await;

@@ -1,24 +1,22 @@
 //! A broker on a scratch folder, the provider it talks to, and the person and agents around it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use doorward_broker::handle::{ConnectAsk, PollAnswer, Proof, Rejection, Terms, TokenAsk};
-use doorward_broker::views::{ConnectionView, ConsentStarted, TokenAnswer};
+use doorward_broker::handle::ConnectAsk;
+use doorward_broker::views::{ConnectionView, ConsentStarted};
 use doorward_broker::{
-    ApprovalRoom, Clock, Config, Handle, HolderKind, Keys, Running, Shell, SystemClock, start,
+    ApprovalRoom, Clock, Config, Handle, HolderKind, Keys, Running, Shell, StartError, SystemClock,
+    start,
 };
-use doorward_core::decide::serving::Caller;
-use doorward_core::ids::AgentId;
 use doorward_core::name::Name;
-use doorward_core::pairing::{Program, Wanted};
 use doorward_core::plan::Notice;
 use doorward_core::problem::Refusal;
-use doorward_core::secret::{AccessToken, Passphrase, Pin};
+use doorward_core::secret::{Passphrase, Pin};
 use doorward_core::time::Timestamp;
-use doorward_store::{DerivationCost, PassphraseSource, Store};
+use doorward_store::{DerivationCost, Loaded, OpenError, PassphraseSource, Store};
 use fastio_sim::{Consent, Kind, SecretKind, SessionView, Sim};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -29,12 +27,41 @@ pub(crate) const PIN: &str = "271828";
 /// More than anything here takes; a promise that is not kept within it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A clock that stands still until a test moves it.
-pub(crate) struct StandingClock(AtomicI64);
+/// A clock that stands still until a test moves it or lets it run.
+pub(crate) struct StandingClock {
+    millis: AtomicI64,
+    runs: AtomicBool,
+}
+
+impl StandingClock {
+    fn standing_at(now: Timestamp) -> Self {
+        Self {
+            millis: AtomicI64::new(now.as_millis()),
+            runs: AtomicBool::new(false),
+        }
+    }
+
+    fn move_ahead(&self, by: Duration) {
+        let by = i64::try_from(by.as_millis()).unwrap();
+        self.millis.fetch_add(by, Ordering::SeqCst);
+    }
+
+    fn run(&self) {
+        self.millis
+            .fetch_sub(SystemClock.now().as_millis(), Ordering::SeqCst);
+        self.runs.store(true, Ordering::SeqCst);
+    }
+}
 
 impl Clock for StandingClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        let millis = self.millis.load(Ordering::SeqCst);
+        let ran = if self.runs.load(Ordering::SeqCst) {
+            SystemClock.now().as_millis()
+        } else {
+            0
+        };
+        Timestamp::from_millis(millis + ran)
     }
 }
 
@@ -54,22 +81,9 @@ struct Broker {
     runtime: Runtime,
 }
 
-/// An agent that was let in.
-pub(crate) struct Agent {
-    pub(crate) id: AgentId,
-    pub(crate) key: String,
-    pub(crate) scope: String,
-}
-
-/// An agent that asks and was not answered yet.
-pub(crate) struct Asking {
-    pub(crate) client: AgentId,
-    pub(crate) device_code: String,
-    pub(crate) user_code: String,
-}
-
 pub(crate) struct World {
-    folder: TempDir,
+    /// Goes with the world.
+    _folder: TempDir,
     pub(crate) sim: Sim,
     pub(crate) clock: Arc<StandingClock>,
     shell: Arc<Recording>,
@@ -94,9 +108,20 @@ impl World {
     /// A provider, and a broker whose store has keys and is locked.
     pub(crate) async fn locked(approval: ApprovalRoom) -> Self {
         let folder = TempDir::new().unwrap();
+        let now = SystemClock.now();
+        make_store(&folder.path().join("data"), now).await;
+        Self::on(folder, now, approval).await
+    }
+
+    /// A provider, and a broker on a folder that has no store yet.
+    pub(crate) async fn fresh() -> Self {
+        let folder = TempDir::new().unwrap();
+        Self::on(folder, SystemClock.now(), ApprovalRoom::Terminal).await
+    }
+
+    async fn on(folder: TempDir, now: Timestamp, approval: ApprovalRoom) -> Self {
         let data = folder.path().join("data");
-        let clock = Arc::new(StandingClock(AtomicI64::new(SystemClock.now().as_millis())));
-        make_store(&data, clock.now()).await;
+        let clock = Arc::new(StandingClock::standing_at(now));
         let config = Config {
             data,
             providers: folder.path().join("providers"),
@@ -106,7 +131,7 @@ impl World {
             provider_timeout: Duration::from_secs(10),
         };
         let mut world = Self {
-            folder,
+            _folder: folder,
             sim: Sim::builder().start().await.unwrap(),
             clock,
             shell: Arc::default(),
@@ -125,18 +150,31 @@ impl World {
             .enable_all()
             .build()
             .unwrap();
-        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-        let shell: Arc<dyn Shell> = Arc::clone(&self.shell) as _;
-        let (handle, running) = runtime
-            .spawn(start(self.config.clone(), shell, clock))
-            .await
-            .unwrap()
-            .unwrap_or_else(|error| panic!("the broker does not start: {error}"));
+        let mut started = self.another(&runtime).await;
+        // A broker that crashed lets go of its folder when the last of its threads notices.
+        until("the folder is free", async || {
+            if matches!(started, Err(StartError::Open(OpenError::HeldBy { .. }))) {
+                started = self.another(&runtime).await;
+            }
+            !matches!(started, Err(StartError::Open(OpenError::HeldBy { .. })))
+        })
+        .await;
+        let (handle, running) =
+            started.unwrap_or_else(|error| panic!("the broker does not start: {error}"));
         self.broker = Some(Broker {
             handle,
             running,
             runtime,
         });
+    }
+
+    /// Starts a broker with the same folder.
+    pub(crate) async fn another(&self, on: &Runtime) -> Result<(Handle, Running), StartError> {
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let shell: Arc<dyn Shell> = Arc::clone(&self.shell) as _;
+        on.spawn(start(self.config.clone(), shell, clock))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn unlock(&mut self) {
@@ -147,6 +185,11 @@ impl World {
     /// Ends the broker as it should end, and starts another one on its folder.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Starts a broker where the last one was stopped.
+    pub(crate) async fn start_again(&mut self) {
         self.start().await;
         self.unlock().await;
     }
@@ -154,8 +197,7 @@ impl World {
     /// Ends the broker in the middle of whatever it does, and starts another one on its folder.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.crash();
-        self.start().await;
-        self.unlock().await;
+        self.start_again().await;
     }
 
     pub(crate) fn crash(&mut self) {
@@ -184,14 +226,6 @@ impl World {
         &self.config
     }
 
-    pub(crate) fn config_mut(&mut self) -> &mut Config {
-        &mut self.config
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Time passes for everyone, and the broker has looked around.
     pub(crate) async fn pass(&self, time: Duration) {
         self.sim.advance_clock(time);
@@ -200,19 +234,32 @@ impl World {
 
     /// Time passes for the broker alone.
     pub(crate) async fn pass_here(&self, time: Duration) {
-        let millis = i64::try_from(time.as_millis()).unwrap();
-        self.clock.0.fetch_add(millis, Ordering::SeqCst);
+        self.clock.move_ahead(time);
         // What is due is done between two messages.
         for _ in 0..2 {
             granted(self.handle().status().await);
         }
     }
 
-    /// Time passes for the broker alone, which does not notice before it is asked something.
-    pub(crate) fn pass_unnoticed(&self, time: Duration) {
-        let millis = i64::try_from(time.as_millis()).unwrap();
-        self.clock.0.fetch_add(millis, Ordering::SeqCst);
-        self.sim.advance_clock(time);
+    /// From now on time passes by itself, and the broker has noticed.
+    pub(crate) async fn let_time_run(&self) {
+        self.clock.run();
+        granted(self.handle().status().await);
+    }
+
+    /// What a stopped broker has left on the disk.
+    pub(crate) async fn left(&self) -> (Store, Loaded) {
+        let now = self.clock.now();
+        let store = Store::open(&self.config.data, HolderKind::Command, now)
+            .await
+            .unwrap();
+        let passphrase = Passphrase::new(PASSPHRASE.to_owned());
+        store
+            .unlock(&PassphraseSource::new(passphrase), now)
+            .await
+            .unwrap();
+        let loaded = store.load().await.unwrap();
+        (store, loaded)
     }
 
     pub(crate) fn notices(&self) -> Vec<Notice> {
@@ -319,104 +366,6 @@ impl World {
     }
 }
 
-/// Agents.
-impl World {
-    pub(crate) async fn pair(&self, agent: &str, scope: &str) -> Agent {
-        let asking = self.asks(agent, scope, None).await;
-        let scope = granted(self.approve(&asking, Terms::default()).await);
-        let key = self.fetch(&asking).await;
-        Agent {
-            id: asking.client,
-            key,
-            scope,
-        }
-    }
-
-    pub(crate) async fn asks(
-        &self,
-        agent: &str,
-        scope: &str,
-        program: Option<Program>,
-    ) -> Asking {
-        let client = granted(self.handle().register_client(agent, Vec::new()).await);
-        let wanted = granted(Wanted::parse_scope(scope));
-        let asked = self.handle().ask_approval(client.id, wanted, program).await;
-        let asked = granted(asked);
-        Asking {
-            client: client.id,
-            device_code: asked.device_code.expose().to_owned(),
-            user_code: asked.user_code,
-        }
-    }
-
-    pub(crate) async fn approve(&self, asking: &Asking, terms: Terms) -> Result<String, Refusal> {
-        self.handle()
-            .approve(asking.user_code.clone(), terms, Proof::Pin(pin(PIN)))
-            .await
-    }
-
-    pub(crate) async fn poll(&self, asking: &Asking) -> PollAnswer {
-        granted(self.handle().poll(asking.client, &asking.device_code).await)
-    }
-
-    pub(crate) async fn fetch(&self, asking: &Asking) -> String {
-        match self.poll(asking).await {
-            PollAnswer::Issued { key, .. } => key.expose().to_owned(),
-            other => panic!("no key: {}", polled(&other)),
-        }
-    }
-
-    pub(crate) fn caller(&self, agent: &Agent) -> Caller {
-        granted(self.handle().authenticate(&agent.key))
-    }
-
-    pub(crate) async fn token_for(
-        &self,
-        agent: &Agent,
-        connection: &str,
-    ) -> Result<TokenAnswer, Refusal> {
-        let caller = self.handle().authenticate(&agent.key)?;
-        within(self.handle().token(&caller, named(connection))).await
-    }
-
-    pub(crate) async fn token(&self, agent: &Agent) -> Result<TokenAnswer, Refusal> {
-        self.token_for(agent, "fastio").await
-    }
-
-    pub(crate) async fn token_text(&self, agent: &Agent) -> String {
-        granted(self.token(agent).await).access.expose().to_owned()
-    }
-
-    pub(crate) async fn reject(&self, agent: &Agent, token: &str) -> Result<TokenAnswer, Refusal> {
-        let caller = self.handle().authenticate(&agent.key)?;
-        within(self.handle().token_rejected(&caller, rejection(token))).await
-    }
-
-    /// The status that the provider's API answers to a token.
-    pub(crate) async fn use_token(&self, token: &str) -> u16 {
-        let address = format!("{}user/auth/check/", self.sim.api_base());
-        let request = reqwest::Client::new().get(address).bearer_auth(token);
-        request.send().await.unwrap().status().as_u16()
-    }
-}
-
-pub(crate) fn named(connection: &str) -> TokenAsk {
-    TokenAsk {
-        connection: Some(name(connection)),
-        ..TokenAsk::default()
-    }
-}
-
-pub(crate) fn rejection(token: &str) -> Rejection {
-    Rejection {
-        connection: name("fastio"),
-        access: AccessToken::new(token.to_owned()),
-        status: Some(401),
-        code: None,
-        patience: None,
-    }
-}
-
 pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
@@ -427,17 +376,6 @@ pub(crate) fn pin(text: &str) -> Pin {
 
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-pub(crate) fn polled(answer: &PollAnswer) -> &'static str {
-    match answer {
-        PollAnswer::Pending => "pending",
-        PollAnswer::SlowDown => "slow_down",
-        PollAnswer::Denied => "denied",
-        PollAnswer::Expired => "expired",
-        PollAnswer::Unknown => "unknown",
-        PollAnswer::Issued { .. } => "issued",
-    }
 }
 
 #[track_caller]
