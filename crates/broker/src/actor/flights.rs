@@ -63,6 +63,9 @@ impl Actor {
         if self.flights.contains_key(&id) {
             return Ok(());
         }
+        if self.stopping.is_some() {
+            return Err(crate::handle::stopped());
+        }
         if self
             .unsaved
             .iter()

@@ -6,8 +6,9 @@ use doorward_core::problem::{Code, Refusal};
 use doorward_core::secret::{Passphrase, Pin};
 use doorward_store::{AuditFilter, KeySource, KeyState, OsKeyring, PassphraseSource, SourceKind};
 
-use super::Actor;
+use super::{Actor, Stopping};
 use crate::config::Keys;
+use crate::handle::Reply;
 use crate::views::{AuditFaultView, AuditRowView, AuditVerified, Status, StoreState};
 
 /// Shorter PINs are guessed in the tries that are left before the block is noticed.
@@ -301,6 +302,16 @@ impl Actor {
             .await
             .map_err(|error| error.refusal())?;
         Ok(rotated.data_keys)
+    }
+
+    /// Nothing new is begun at a provider; what is under way there is waited for, as long as one
+    /// call may take.
+    pub(super) fn stop(&mut self, to: Reply<()>) {
+        let no_later_than = self.now().plus(self.config.provider_timeout);
+        self.stopping = Some(Stopping {
+            reply: to,
+            no_later_than,
+        });
     }
 }
 

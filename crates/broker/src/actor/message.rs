@@ -308,7 +308,7 @@ impl Actor {
                 passphrase,
                 reply: to,
             } => reply(to, self.rotate_keys(passphrase).await),
-            PersonMessage::Stop { reply } => self.stopping = Some(reply),
+            PersonMessage::Stop { reply } => self.stop(reply),
         }
     }
 

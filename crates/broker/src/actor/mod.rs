@@ -64,7 +64,14 @@ pub(crate) struct Actor {
     metered_at: Timestamp,
     /// Before this nobody looks around again, whatever is due.
     look_after: Timestamp,
-    stopping: Option<crate::handle::Reply<()>>,
+    stopping: Option<Stopping>,
+}
+
+/// A stop that was asked for.
+pub(crate) struct Stopping {
+    pub(crate) reply: crate::handle::Reply<()>,
+    /// What has not come back by then is not waited for any longer.
+    pub(crate) no_later_than: Timestamp,
 }
 
 /// The mailbox's owner looks around at least this often; use is counted to the minute.
@@ -105,7 +112,9 @@ impl Actor {
     /// Handles messages until it is told to stop and what is under way at providers has come back.
     pub(crate) async fn run(mut self, mut mailbox: mpsc::Receiver<Message>) {
         loop {
-            if self.stopping.is_some() && self.is_idle() {
+            if let Some(stopping) = &self.stopping
+                && (self.is_idle() || self.now() >= stopping.no_later_than)
+            {
                 break;
             }
             let rest = self.rest();
@@ -123,9 +132,12 @@ impl Actor {
             }
         }
         self.write_meters().await;
+        for unsaved in &self.unsaved {
+            tracing::error!(connection = %unsaved.connection(), "fresh tokens were never stored and are lost");
+        }
         self.store.close().await;
-        if let Some(to) = self.stopping {
-            reply(to, Ok(()));
+        if let Some(stopping) = self.stopping {
+            reply(stopping.reply, Ok(()));
         }
     }
 

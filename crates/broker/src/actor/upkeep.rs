@@ -50,6 +50,7 @@ impl Actor {
                     .map(|request| request.expires_at),
             )
             .chain(ends)
+            .chain(self.stopping.iter().map(|stopping| stopping.no_later_than))
             .min();
         let metered = self.metered_at.plus(LONGEST_REST);
         due.map_or(metered, |due| due.min(metered))
