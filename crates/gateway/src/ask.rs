@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(query.get("connection"), Some("fastio"));
         assert_eq!(
             query.seconds("min_valid").ok(),
-            Some(Some(Duration::from_secs(60)))
+            Some(Some(Duration::from_mins(1)))
         );
         for bad in [
             "conection=a",

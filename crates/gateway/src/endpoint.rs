@@ -56,10 +56,10 @@ impl Announcement {
     }
 }
 
-/// Writes the file for this process: into the runtime folder if there is one, else into the data
-/// folder, which exists.
+/// Writes the file for this process: into the user's runtime folder if there is one, else into the
+/// data folder, which exists.
 pub fn announce(url: &str, runtime: Option<&Path>, data: &Path) -> io::Result<Announcement> {
-    let folder = match runtime {
+    let folder = match runtime.filter(|runtime| is_own_folder(runtime)) {
         Some(runtime) => private_folder(runtime)?,
         None => data.to_owned(),
     };
@@ -83,14 +83,20 @@ pub fn announce(url: &str, runtime: Option<&Path>, data: &Path) -> io::Result<An
     Ok(Announcement { path, endpoint })
 }
 
+/// The variable that names the runtime folder outlives `su` and logging out: a folder that is gone,
+/// or another user's, is as good as none.
+fn is_own_folder(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == own)
+}
+
 fn private_folder(runtime: &Path) -> io::Result<PathBuf> {
     let folder = runtime.join(FOLDER);
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let meta = fs::symlink_metadata(&folder)?;
-    if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+    if !is_own_folder(&folder) {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!("{} is not a folder of this user", folder.display()),
@@ -141,6 +147,7 @@ pub fn find(stated: Option<&str>, runtime: Option<&Path>, data: &Path) -> Result
             what,
         });
     }
+    let runtime = runtime.filter(|runtime| is_own_folder(runtime));
     let runtime = runtime.map(|runtime| runtime.join(FOLDER));
     for folder in runtime.as_deref().into_iter().chain([data]) {
         let path = folder.join(FILE);
@@ -260,6 +267,15 @@ mod tests {
             0,
             "no draft is left behind"
         );
+    }
+
+    #[test]
+    fn a_runtime_folder_that_is_gone_is_as_good_as_none() {
+        let (_root, runtime, data) = folders();
+        let gone = runtime.join("gone");
+        let announcement = announce(URL, Some(&gone), &data).unwrap();
+        assert_eq!(announcement.path(), data.join(FILE));
+        assert!(find(None, Some(&gone), &data).is_ok());
     }
 
     #[test]

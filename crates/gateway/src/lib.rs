@@ -1,15 +1,15 @@
 //! Loopback HTTP for agents: parse, authenticate, ask the broker, render.
 //!
 //! The hard problem: everything on this machine can reach a loopback port, web pages and other
-//! users included, and a bearer token lies behind it. So one guard ([`guard`]) stands before every
+//! users included, and a bearer token lies behind it. So one guard (`guard`) stands before every
 //! route, unknown ones included, and one table ([`routes`]) says which routes need a key; both the
 //! router and the tests read that table, so that a new route cannot be forgotten. What a request
 //! can hold up is bounded: connections, headers, bodies and the time each may take.
 //!
-//! The way of a request: the accept loop ([`serve`]) tells once for each connection whose socket
+//! The way of a request: the accept loop (`serve`) tells once for each connection whose socket
 //! the other end is ([`peer`]); the guard checks it and the request's head; the router finds the
-//! route; the route parses ([`ask`]), asks the broker's handle and answers, or fails
-//! ([`failure`]). The warm path of `GET /v1/token` takes no lock, no database and no boxed layer.
+//! route; the route parses (`ask`), asks the broker's handle and answers, or fails
+//! (`failure`). The warm path of `GET /v1/token` takes no lock, no database and no boxed layer.
 //!
 //! Later issues add the routes `/proxy/NAME/…`, `/mcp/NAME`, `/sse/NAME`, `/v1/events`, `/metrics`,
 //! `/oauth/authorize` and `/reconnect/ID`; their place is the end of the table in [`routes`], and

@@ -234,17 +234,25 @@ async fn routed(site: &Site, peer: Peer, mut request: Request<Incoming>) -> Resp
     let speaks_oauth = failure::speaks_oauth(request.uri().path());
     request.extensions_mut().insert(peer);
     let mut router = site.router.clone();
-    let answered = AssertUnwindSafe(async move { router.call(request).await })
-        .catch_unwind()
-        .await;
-    match answered {
+    caught(async move { router.call(request).await }, speaks_oauth).await
+}
+
+/// A defect of ours is an answer too: a caller that hangs cannot act on anything.
+async fn caught(
+    route: impl Future<Output = Result<Response, Infallible>>,
+    speaks_oauth: bool,
+) -> Response {
+    match AssertUnwindSafe(route).catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => {
             tracing::error!("a route panicked");
             let path = if speaks_oauth { "/oauth/" } else { "/" };
-            let failed = Failure::from(failure::internal());
-            failure::render(failed, path, &http::HeaderMap::new())
+            failure::render(
+                Failure::from(failure::internal()),
+                path,
+                &http::HeaderMap::new(),
+            )
         }
     }
 }
@@ -268,5 +276,22 @@ fn harden(response: &mut Response, is_stranger: bool) {
     );
     if is_stranger || is_unread {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        for (speaks_oauth, kind) in [
+            (false, "application/problem+json"),
+            (true, "application/json"),
+        ] {
+            let response = caught(async { panic!("a test of panics") }, speaks_oauth).await;
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(response.headers()[http::header::CONTENT_TYPE], kind);
+        }
     }
 }

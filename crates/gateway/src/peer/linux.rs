@@ -1,4 +1,4 @@
-//! The answers of Linux: `/proc/net/tcp`, `/proc/net/tcp6` and `/proc/PID`.
+//! The answers of Linux: `sock_diag`, `/proc/net/tcp`, `/proc/net/tcp6` and `/proc/PID`.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use doorward_core::grant::ProgramId;
 use doorward_core::pairing::Program;
 
-use super::{CannotTell, Holder, Peer};
+use super::{CannotTell, Holder, Peer, exact};
 
 /// The kernel prints its table piece by piece while it changes; an entry can be passed over. A
 /// peer that is there is found in one of a few readings.
@@ -17,9 +17,9 @@ const READINGS: usize = 3;
 
 /// A socket of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Socket {
-    uid: u32,
-    inode: u64,
+pub(super) struct Socket {
+    pub(super) uid: u32,
+    pub(super) inode: u64,
 }
 
 pub(super) fn uid_of(peer: Peer) -> Result<u32, CannotTell> {
@@ -32,6 +32,9 @@ pub(super) fn listener_uid(address: SocketAddr) -> Result<u32, CannotTell> {
 
 /// The peer's socket: local and remote are the mirror image of ours.
 fn socket_of(peer: Peer) -> Result<Socket, CannotTell> {
+    if let Some(socket) = exact::socket(peer.remote, peer.local) {
+        return Ok(socket);
+    }
     for _ in 0..READINGS {
         match one(&matching(peer.remote, |row| {
             row.remote == Ends::of(peer.local, row.table)

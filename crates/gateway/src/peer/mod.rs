@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use doorward_core::pairing::Program;
 
 #[cfg(target_os = "linux")]
+mod exact;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 use linux as system;

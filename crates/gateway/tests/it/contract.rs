@@ -288,7 +288,7 @@ async fn problems_of_the_provider() {
         "access_token": first["access_token"],
         "status": 401,
     });
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     let session = world.sim.sessions().remove(0);
     assert!(world.sim.revoke_session_as_person(&session.session_id));
     let report = Ask::json("/v1/token/rejected", &rejected).key(&key);

@@ -172,7 +172,7 @@ async fn a_rejected_token_is_replaced_once() {
     let first = world.send(&token).await.json();
     let body =
         json!({ "connection": "fastio", "access_token": first["access_token"], "status": 401 });
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     let answer = world
         .send(&Ask::json("/v1/token/rejected", &body).key(&key))
         .await;
