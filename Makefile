@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 # CI must build what was committed; a person may be in the middle of changing a dependency.
 LOCKED := $(if $(CI),--locked)
+# Where cargo puts the programs that it builds along with the tests; the scenarios start those.
+BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test check fmt soak bench clean
@@ -24,7 +26,7 @@ demo: ## the whole story on this machine, with no account
 test: ## every test that ends in reasonable time; starts what it needs by itself
 	scripts/setup test
 	npm --prefix tests/peers test --silent
-	cargo test $(LOCKED)
+	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test $(LOCKED)
 
 check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
 	scripts/setup check
@@ -42,7 +44,7 @@ fmt: ## format the code
 
 soak: ## the long tests: those marked #[ignore = "soak: …"]
 	scripts/setup test
-	cargo test --release $(LOCKED) -- --ignored --nocapture
+	DOORWARD_PROGRAMS=$(BUILT)/release cargo test --release $(LOCKED) -- --ignored --nocapture
 
 bench: ## measure against a bare floor on this machine
 	scripts/setup bench

@@ -1,1 +1,12 @@
-//! e2e
+//! Doorward as people and agents meet it: the real program, from outside.
+
+mod failures;
+mod failures_consent;
+mod failures_disk;
+mod failures_input;
+mod failures_provider;
+mod failures_start;
+mod oidc_provider;
+mod story;
+mod story_killed;
+mod story_parts;

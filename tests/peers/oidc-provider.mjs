@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // A strict OAuth 2.1 / OpenID Connect server that is not ours: npm's oidc-provider, set up as unforgiving as it gets.
 //
-//   node oidc-provider.mjs [--port N] [--access-ttl SECONDS] [--refresh-ttl SECONDS] [--refresh-always]
+//   node oidc-provider.mjs [--port N] [--access-ttl SECONDS] [--refresh-ttl SECONDS] [--refresh-always] [--confidential]
 //
 // When it answers it prints one line, {"issuer":"http://127.0.0.1:PORT","control":"http://127.0.0.1:PORT"}. It ends on
 // SIGTERM or SIGINT, and when its standard input ends: give it a pipe, and it cannot outlive the test that started it
@@ -17,7 +17,8 @@
 // "application_type":"native", "token_endpoint_auth_method":"none" and "grant_types":["authorization_code",
 // "refresh_token"]. As OpenID Connect has it, a refresh token comes only with the scope `offline_access`, and that scope
 // is dropped in silence unless `prompt=consent` is sent too; with --refresh-always it comes anyway, as plain OAuth servers
-// do. Other scopes: openid, files:read, files:write.
+// do. Other scopes: openid, files:read, files:write. With --confidential every client that registers gets a secret and
+// has to show it in the Authorization header (client_secret_basic), whatever it asked for: RFC 7591 §3.2.1 allows that.
 //
 // What a token opens: GET ISSUER/api/whoami, with any access token that lives, answers {"sub","scope","client_id"}; else
 // 401 with WWW-Authenticate: Bearer error="invalid_token".
@@ -51,6 +52,7 @@ const { values: flags } = parseArgs({
     'access-ttl': { type: 'string', default: '3600' },
     'refresh-ttl': { type: 'string', default: String(14 * 24 * 3600) },
     'refresh-always': { type: 'boolean', default: false },
+    confidential: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -164,6 +166,9 @@ answer = (request, response) => {
   const path = new URL(request.url, issuer).pathname;
   if (path === '/api/whoami') return guarded(whoami, request, response);
   if (path.startsWith('/interaction/')) return guarded(interact, request, response);
+  if (flags.confidential && path === '/reg' && request.method === 'POST') {
+    return guarded(registerWithSecret, request, response);
+  }
   return serve(request, response);
 };
 
@@ -173,6 +178,13 @@ async function guarded(handler, request, response) {
   } catch (error) {
     if (!response.headersSent) json(response, error.statusCode ?? 500, { error: error.message });
   }
+}
+
+// A body that was read already is taken from `request.body`.
+async function registerWithSecret(request, response) {
+  const asked = JSON.parse(await body(request));
+  request.body = { ...asked, token_endpoint_auth_method: 'client_secret_basic' };
+  return serve(request, response);
 }
 
 async function whoami(request, response) {

@@ -22,7 +22,9 @@ pub struct Answer {
 
 impl Answer {
     pub(crate) async fn to(request: RequestBuilder) -> Self {
-        Self::maybe_to(request).await.expect("Doorward or its provider answers")
+        Self::maybe_to(request)
+            .await
+            .expect("Doorward or its provider answers")
     }
 
     /// The same, where the other side may be gone.
@@ -30,7 +32,11 @@ impl Answer {
         let answer = request.send().await.ok()?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.text().await.ok()?;
-        Some(Self { status, headers, body })
+        Some(Self {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// Its body as JSON; null where it is none.
@@ -50,6 +56,10 @@ impl Answer {
 
     /// Itself, where it has this status.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "often that is all there is to see"
+    )]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.body);
         self
@@ -72,6 +82,11 @@ impl Browser {
     /// Follows a redirect to where it leads.
     pub async fn land(redirect: &str) -> Answer {
         Answer::to(client().get(redirect)).await
+    }
+
+    /// The same, where nobody may be there any more.
+    pub async fn maybe_land(redirect: &str) -> Option<Answer> {
+        Answer::maybe_to(client().get(redirect)).await
     }
 }
 
@@ -97,23 +112,40 @@ pub struct Agent {
 
 impl Agent {
     pub(crate) fn new(endpoint: &Path) -> Self {
-        Self { endpoint: endpoint.to_owned(), http: client(), key: String::new() }
+        Self {
+            endpoint: endpoint.to_owned(),
+            http: client(),
+            key: String::new(),
+        }
     }
 
     /// The same program with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: key.to_owned(), ..self.clone() }
+        Self {
+            key: key.to_owned(),
+            ..self.clone()
+        }
     }
 
     fn at(&self, path: &str) -> String {
         let text = std::fs::read_to_string(&self.endpoint).expect("endpoint.json is there");
         let endpoint: Value = serde_json::from_str(&text).expect("endpoint.json is JSON");
-        format!("{}{path}", endpoint["url"].as_str().unwrap_or_default().trim_end_matches('/'))
+        format!(
+            "{}{path}",
+            endpoint["url"]
+                .as_str()
+                .unwrap_or_default()
+                .trim_end_matches('/')
+        )
     }
 
     fn keyed(&self, request: RequestBuilder) -> RequestBuilder {
-        if self.key.is_empty() { request } else { request.bearer_auth(&self.key) }
+        if self.key.is_empty() {
+            request
+        } else {
+            request.bearer_auth(&self.key)
+        }
     }
 
     /// `GET`, with the key.
@@ -138,26 +170,51 @@ impl Agent {
 
     /// Asks for a token.
     pub async fn token(&self, connection: &str) -> Answer {
-        self.get(&format!("/v1/token?connection={connection}")).await
+        self.get(&format!("/v1/token?connection={connection}"))
+            .await
     }
 
     /// Asks for a token and expects one.
     pub async fn access_token(&self, connection: &str) -> String {
-        self.token(connection).await.expect(200).text("access_token")
+        self.token(connection)
+            .await
+            .expect(200)
+            .text("access_token")
     }
 
     /// Registers under a name and asks a person for a scope such as `fastio:token`.
     pub async fn ask(&self, name: &str, scope: &str) -> Asked {
+        self.maybe_ask(name, scope).await.expect("Doorward answers")
+    }
+
+    /// The same, where Doorward may be gone before it has answered.
+    pub async fn maybe_ask(&self, name: &str, scope: &str) -> Option<Asked> {
         let registration = json!({
             "client_name": name,
             "redirect_uris": [],
             "grant_types": [DEVICE_GRANT],
             "token_endpoint_auth_method": "none",
         });
-        let client = self.post("/oauth/register", &registration).await.expect(201).text("client_id");
+        let registering = self
+            .http
+            .post(self.at("/oauth/register"))
+            .json(&registration);
+        let client = Answer::maybe_to(registering)
+            .await?
+            .expect(201)
+            .text("client_id");
         let fields = [("client_id", client.as_str()), ("scope", scope)];
-        let asked = self.form("/oauth/device_authorization", &fields).await.expect(200);
-        Asked { client, device_code: asked.text("device_code"), user_code: asked.text("user_code") }
+        let asking = self
+            .http
+            .post(self.at("/oauth/device_authorization"))
+            .form(&fields);
+        let asked = Answer::maybe_to(asking).await?.expect(200);
+        let (device_code, user_code) = (asked.text("device_code"), asked.text("user_code"));
+        Some(Asked {
+            client,
+            device_code,
+            user_code,
+        })
     }
 
     /// Polls once.

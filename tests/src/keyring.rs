@@ -38,7 +38,11 @@ impl Keyring {
         process.keep(folder);
         let open = process.stdin();
         let bus = process.line().await;
-        Self { bus, _open: open, _process: process }
+        Self {
+            bus,
+            _open: open,
+            _process: process,
+        }
     }
 
     /// The value for `DBUS_SESSION_BUS_ADDRESS`.

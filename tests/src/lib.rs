@@ -37,7 +37,7 @@ mod seed;
 mod world;
 
 pub use agent::{Agent, Answer, Asked, Browser};
-pub use fastio_sim::{Consent, Fault, Hang, Kind, Knobs, Sim, demo};
+pub use fastio_sim::{Consent, DeadToken, Fault, Hang, Kind, Knobs, Sim, demo};
 pub use keyring::Keyring;
 pub use process::{Process, Ran};
 pub use programs::{doorward, fastio_sim, repository};

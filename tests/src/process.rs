@@ -59,7 +59,11 @@ impl Heard {
                 }
             }
         });
-        Self { text, length, reader: Some(reader) }
+        Self {
+            text,
+            length,
+            reader: Some(reader),
+        }
     }
 
     fn text(&self) -> String {
@@ -79,7 +83,7 @@ impl Heard {
         }
     }
 
-    async fn to_the_end(&mut self) -> String {
+    async fn drain(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.await.expect("a reader does not panic");
         }
@@ -102,24 +106,39 @@ impl Process {
         if matches!(stdin, Stdin::Terminal(_)) {
             command.arg("--ctty");
         }
-        command.arg(program).args(arguments).env_clear().envs(environment);
+        command
+            .arg(program)
+            .args(arguments)
+            .env_clear()
+            .envs(environment);
         command.stdin(match stdin {
             Stdin::Empty => Stdio::null(),
             Stdin::Piped => Stdio::piped(),
             Stdin::Terminal(terminal) => terminal.into(),
         });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let words: Vec<_> = arguments
+            .iter()
+            .map(|word| word.as_ref().to_string_lossy())
+            .collect();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let what = format!("{name} {}", words.join(" "));
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{what}: cannot be started (scripts/setup test): {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("{what}: cannot be started (scripts/setup test): {error}")
+        });
         let heard = [
             Heard::listen(child.stdout.take().expect("piped")),
             Heard::listen(child.stderr.take().expect("piped")),
         ];
-        Self { what, child, heard, kept: Vec::new() }
+        Self {
+            what,
+            child,
+            heard,
+            kept: Vec::new(),
+        }
     }
 
     /// Lets a folder live as long as this.
@@ -134,18 +153,29 @@ impl Process {
 
     /// The first line on its standard output.
     pub async fn line(&self) -> String {
-        let said = self.heard[0].until(|text| text.contains('\n'));
-        let said = tokio::time::timeout(PATIENCE, said).await;
-        assert!(matches!(said, Ok(true)), "{} never said a line{}", self.what, self.said());
+        let line = tokio::time::timeout(PATIENCE, self.maybe_line()).await;
+        line.ok()
+            .flatten()
+            .unwrap_or_else(|| panic!("{} never said a line{}", self.what, self.said()))
+    }
+
+    /// The same; nothing where it ended before.
+    pub async fn maybe_line(&self) -> Option<String> {
+        let said = self.heard[0].until(|text| text.contains('\n')).await;
         let text = self.heard[0].text();
-        text.lines().next().unwrap_or_default().to_owned()
+        said.then(|| text.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Waits until its standard error holds a text.
     pub async fn complains(&self, text: &str) {
         let said = self.heard[1].until(|said| said.contains(text));
         let said = tokio::time::timeout(PATIENCE, said).await;
-        assert!(matches!(said, Ok(true)), "{} never said {text:?}{}", self.what, self.said());
+        assert!(
+            matches!(said, Ok(true)),
+            "{} never said {text:?}{}",
+            self.what,
+            self.said()
+        );
     }
 
     /// Its number; nothing once it has ended.
@@ -155,7 +185,10 @@ impl Process {
 
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
-        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let pid = self
+            .child
+            .id()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
             // One that has just ended cannot be asked.
             let _asked = rustix::process::kill_process(pid, Signal::TERM);
@@ -164,7 +197,10 @@ impl Process {
 
     /// Ends it where it stands (SIGKILL), and waits until it is gone.
     pub async fn kill(&mut self) {
-        self.child.kill().await.expect("a process of ours can be killed");
+        self.child
+            .kill()
+            .await
+            .expect("a process of ours can be killed");
     }
 
     /// Waits for its end.
@@ -173,15 +209,25 @@ impl Process {
             panic!("{} does not end{}", self.what, self.said());
         };
         let status = status.expect("a child can be waited for");
-        let stdout = self.heard[0].to_the_end().await;
-        let stderr = self.heard[1].to_the_end().await;
-        Ran { what: self.what.clone(), status, stdout, stderr, terminal: String::new() }
+        let stdout = self.heard[0].drain().await;
+        let stderr = self.heard[1].drain().await;
+        Ran {
+            what: self.what.clone(),
+            status,
+            stdout,
+            stderr,
+            terminal: String::new(),
+        }
     }
 
     /// All it said so far.
     pub fn said(&self) -> String {
         let [stdout, stderr] = &self.heard;
-        format!("\n--- standard output\n{}\n--- standard error\n{}", stdout.text(), stderr.text())
+        format!(
+            "\n--- standard output\n{}\n--- standard error\n{}",
+            stdout.text(),
+            stderr.text()
+        )
     }
 }
 
@@ -206,6 +252,10 @@ impl Ran {
 
     /// Itself, where it ended well.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "often that is all there is to see"
+    )]
     pub fn done(self) -> Self {
         assert!(self.status.success(), "{self}");
         self
@@ -213,6 +263,10 @@ impl Ran {
 
     /// Itself, where it ended with this code.
     #[track_caller]
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "often that is all there is to see"
+    )]
     pub fn refused(self, code: i32) -> Self {
         assert_eq!(self.code(), code, "{self}");
         self
@@ -228,7 +282,13 @@ impl Ran {
 
 impl std::fmt::Display for Ran {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { what, status, stdout, stderr, terminal } = self;
+        let Self {
+            what,
+            status,
+            stdout,
+            stderr,
+            terminal,
+        } = self;
         write!(
             formatter,
             "`{what}` ended with {status}\n--- standard output\n{stdout}\n--- standard error\n{stderr}\n--- terminal\n{terminal}"
@@ -245,8 +305,9 @@ pub(crate) struct Typist {
 impl Typist {
     /// A terminal, and the person at it.
     pub(crate) fn sit_down() -> (File, Self) {
-        let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
-            .expect("a pseudo-terminal");
+        let ours =
+            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+                .expect("a pseudo-terminal");
         rustix::pty::grantpt(&ours).expect("it is ours");
         rustix::pty::unlockpt(&ours).expect("it can be opened");
         let name = rustix::pty::ptsname(&ours, Vec::new()).expect("it has a name");

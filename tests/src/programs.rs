@@ -24,26 +24,40 @@ pub fn fastio_sim() -> PathBuf {
 /// The folder of the built programs. Cargo builds a package's programs for that package's tests only; asking it here
 /// makes `cargo test -p doorward-e2e` right from nothing and after every change.
 fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        if let Some(folder) = std::env::var_os("DOORWARD_PROGRAMS") {
-            return folder.into();
-        }
-        // target/PROFILE/deps/it-HASH
-        let test = std::env::current_exe().expect("a test knows where it lies");
-        let folder = test.ancestors().nth(2).expect("below the profile's folder");
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(repository());
-        cargo.args(["build", "--quiet", "--package=doorward", "--package=fastio-sim", "--bins"]);
-        if folder.ends_with("release") {
-            cargo.arg("--release");
-        }
-        let built = cargo.output().expect("cargo can be run");
-        assert!(
-            built.status.success(),
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    // Kept where it fails, too: the next test would only fail again, minutes later.
+    FOLDER
+        .get_or_init(build)
+        .as_ref()
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn build() -> Result<PathBuf, String> {
+    if let Some(folder) = std::env::var_os("DOORWARD_PROGRAMS") {
+        return Ok(folder.into());
+    }
+    // target/PROFILE/deps/it-HASH
+    let test = std::env::current_exe().expect("a test knows where it lies");
+    let folder = test.ancestors().nth(2).expect("below the profile's folder");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository());
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package=doorward",
+        "--package=fastio-sim",
+        "--bins",
+    ]);
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.output().expect("cargo can be run");
+    if built.status.success() {
+        Ok(folder.to_owned())
+    } else {
+        Err(format!(
             "the programs cannot be built:\n{}",
             String::from_utf8_lossy(&built.stderr)
-        );
-        folder.to_owned()
-    })
+        ))
+    }
 }

@@ -33,29 +33,32 @@ impl Scan {
     /// Looks for one secret more.
     #[must_use]
     pub fn with(mut self, what: &str, secret: &str) -> Self {
-        assert!(secret.len() >= 8, "{what} is so short that it is found by accident");
+        assert!(
+            secret.len() >= 8,
+            "{what} is so short that it is found by accident"
+        );
         let random = secret.strip_prefix("dwk_").unwrap_or(secret);
         self.add(what, secret.as_bytes());
         // What is written as base64url is 32 bytes, and these say as much.
-        if let Ok(bytes @ [_, _, _, _, _, _, _, _, ..]) = URL_SAFE_NO_PAD.decode(random).as_deref() {
+        if let Ok(bytes @ [_, _, _, _, _, _, _, _, ..]) = URL_SAFE_NO_PAD.decode(random).as_deref()
+        {
             self.add(&format!("the bytes of {what}"), bytes);
         }
         self
     }
 
     fn add(&mut self, what: &str, secret: &[u8]) {
-        let mut form = |name: &str, bytes: Vec<u8>| self.needles.push((format!("{what} {name}"), bytes));
+        let mut form =
+            |name: &str, bytes: Vec<u8>| self.needles.push((format!("{what} {name}"), bytes));
         form("in clear", secret.to_vec());
-        let hex = secret.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a string does not fail.
-            let _written = write!(hex, "{byte:02x}");
-            hex
-        });
+        let hex = in_hex(secret);
         form("in upper-case hex", hex.to_uppercase().into_bytes());
         form("in hex", hex.into_bytes());
         for before in 0..3 {
             form("in base64", in_base64(secret, before).into_bytes());
-            let url = in_base64(secret, before).replace('+', "-").replace('/', "_");
+            let url = in_base64(secret, before)
+                .replace('+', "-")
+                .replace('/', "_");
             form("in base64url", url.into_bytes());
         }
     }
@@ -68,7 +71,10 @@ impl Scan {
     /// What of it is found in these bytes.
     pub fn find(&self, bytes: &[u8]) -> Vec<String> {
         let found = self.search(bytes);
-        let mut names: Vec<String> = found.into_iter().map(|place| self.needles[place].0.clone()).collect();
+        let mut names: Vec<String> = found
+            .into_iter()
+            .map(|place| self.needles[place].0.clone())
+            .collect();
         names.sort();
         names.dedup();
         names
@@ -77,7 +83,10 @@ impl Scan {
     fn search(&self, bytes: &[u8]) -> Vec<usize> {
         let needles = self.needles.iter().map(|(_, form)| form);
         let search = AhoCorasick::new(needles).expect("so few needles fit");
-        search.find_overlapping_iter(bytes).map(|found| found.pattern().as_usize()).collect()
+        search
+            .find_overlapping_iter(bytes)
+            .map(|found| found.pattern().as_usize())
+            .collect()
     }
 
     /// Fails where anything of it is in a file below these folders, in a file's name, or in `said`. Returns how many
@@ -93,18 +102,34 @@ impl Scan {
                 let name = path.to_string_lossy().into_owned();
                 files += 1;
                 bytes += content.len();
-                for secret in self.find(&content).into_iter().chain(self.find(name.as_bytes())) {
+                for secret in self
+                    .find(&content)
+                    .into_iter()
+                    .chain(self.find(name.as_bytes()))
+                {
                     found.push(format!("{name}: {secret}"));
                 }
             }
         }
         for text in said {
             bytes += text.len();
-            found.extend(self.find(text.as_bytes()).into_iter().map(|secret| format!("what was said: {secret}")));
+            found.extend(
+                self.find(text.as_bytes())
+                    .into_iter()
+                    .map(|secret| format!("what was said: {secret}")),
+            );
         }
         assert!(found.is_empty(), "secrets in clear:\n{}", found.join("\n"));
         (files, bytes)
     }
+}
+
+fn in_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _written = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// The base64 of a secret that begins `before` bytes into a group of three, without the characters at either end that
@@ -124,7 +149,11 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
-        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
     }
     files
 }
@@ -146,11 +175,14 @@ mod tests {
                 text.clone(),
                 coded.replace('+', "-").replace('/', "_"),
                 coded,
-                text.bytes().map(|byte| format!("{byte:02x}")).collect(),
-                text.bytes().map(|byte| format!("{byte:02X}")).collect(),
+                in_hex(text.as_bytes()),
+                in_hex(text.as_bytes()).to_uppercase(),
             ];
             for form in forms {
-                assert!(!scan.find(format!("xx{form}yy").as_bytes()).is_empty(), "{form}");
+                assert!(
+                    !scan.find(format!("xx{form}yy").as_bytes()).is_empty(),
+                    "{form}"
+                );
             }
         }
         assert!(scan.find(b"s3cret~value+of/19a").is_empty());
@@ -161,7 +193,10 @@ mod tests {
         let bytes: Vec<u8> = (100..132).collect();
         let key = format!("dwk_{}", URL_SAFE_NO_PAD.encode(&bytes));
         let scan = Scan::new().with("key", &key);
-        assert_eq!(scan.find(&[b"..".as_slice(), &bytes, b".."].concat()), ["the bytes of key in clear"]);
+        assert_eq!(
+            scan.find(&[b"..".as_slice(), &bytes, b".."].concat()),
+            ["the bytes of key in clear"]
+        );
     }
 
     #[test]
@@ -170,6 +205,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("deep/er")).unwrap();
         std::fs::write(folder.path().join("deep/er/leak"), "--6c656b6b69732e2e2e--").unwrap();
-        Scan::new().with("it", "lekkis...").nothing_in(&[folder.path().to_owned()], &[]);
+        Scan::new()
+            .with("it", "lekkis...")
+            .nothing_in(&[folder.path().to_owned()], &[]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-/// Dice (SplitMix64).
+/// Dice (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub struct Dice {
     seed: u64,

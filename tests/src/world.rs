@@ -53,16 +53,29 @@ impl Builder {
             Keys::Passphrase => None,
             Keys::Keyring => Some(Keyring::open().await),
         };
-        let folder = tempfile::Builder::new().prefix("doorward-").tempdir().expect("a scratch folder");
+        let folder = tempfile::Builder::new()
+            .prefix("doorward-")
+            .tempdir()
+            .expect("a scratch folder");
         for below in ["home", "data", "config", "cache", "state", "run", "aside"] {
             let path = folder.path().join(below);
             std::fs::create_dir(&path).expect("it can be made");
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
             std::fs::set_permissions(path, private).expect("it is ours");
         }
-        std::fs::write(folder.path().join("aside/passphrase"), PASSPHRASE).expect("it can be written");
-        let sim = Sim::builder().knobs(self.knobs).start().await.expect("the simulator starts");
-        World { sim, keys: self.keys, keyring, folder }
+        std::fs::write(folder.path().join("aside/passphrase"), PASSPHRASE)
+            .expect("it can be written");
+        let sim = Sim::builder()
+            .knobs(self.knobs)
+            .start()
+            .await
+            .expect("the simulator starts");
+        World {
+            sim,
+            keys: self.keys,
+            keyring,
+            folder,
+        }
     }
 }
 
@@ -73,6 +86,18 @@ pub struct World {
     keys: Keys,
     keyring: Option<Keyring>,
     folder: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A process that was just killed may still be writing there.
+        for _ in 0..1000 {
+            if std::fs::remove_dir_all(self.folder.path()).is_ok() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// A running `doorward serve`. Killed when dropped.
@@ -107,7 +132,10 @@ impl World {
 
     /// A world to be described further.
     pub fn builder() -> Builder {
-        Builder { keys: Keys::Passphrase, knobs: Knobs::default() }
+        Builder {
+            keys: Keys::Passphrase,
+            knobs: Knobs::default(),
+        }
     }
 
     /// The scratch folder; all of the world's folders lie below.
@@ -122,7 +150,9 @@ impl World {
 
     /// The folders in which Doorward may leave something: data, config, cache, state with its logs, runtime, home.
     pub fn kept(&self) -> Vec<PathBuf> {
-        ["data", "config", "cache", "state", "run", "home"].map(|below| self.folder().join(below)).into()
+        ["data", "config", "cache", "state", "run", "home"]
+            .map(|below| self.folder().join(below))
+            .into()
     }
 
     /// The log of `serve`.
@@ -134,7 +164,10 @@ impl World {
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         let at = |below: &str| self.folder().join(below).into_os_string();
         let no_bus = format!("unix:path={}", self.folder().join("no-bus").display());
-        let bus = self.keyring.as_ref().map_or(no_bus, |keyring| keyring.bus().to_owned());
+        let bus = self
+            .keyring
+            .as_ref()
+            .map_or(no_bus, |keyring| keyring.bus().to_owned());
         vec![
             ("PATH".into(), std::env::var_os("PATH").unwrap_or_default()),
             ("HOME".into(), at("home")),
@@ -153,7 +186,10 @@ impl World {
     fn words(&self, arguments: &[&str]) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         if self.keys == Keys::Passphrase {
-            words.extend(["--passphrase-file".into(), self.folder().join("aside/passphrase").into()]);
+            words.extend([
+                "--passphrase-file".into(),
+                self.folder().join("aside/passphrase").into(),
+            ]);
         }
         words.extend(arguments.iter().map(OsString::from));
         words
@@ -168,7 +204,12 @@ impl World {
     pub fn start_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Process {
         let mut environment = self.environment();
         environment.extend(more.iter().map(|(name, value)| (name.into(), value.into())));
-        Process::start(&programs::doorward(), &self.words(arguments), environment, Stdin::Empty)
+        Process::start(
+            &programs::doorward(),
+            &self.words(arguments),
+            environment,
+            Stdin::Empty,
+        )
     }
 
     /// Runs a command to its end.
@@ -178,15 +219,22 @@ impl World {
 
     /// Runs a command with `--json`, expects it to succeed, and takes its answer.
     pub async fn ask(&self, arguments: &[&str]) -> Value {
-        self.run(&[&["--json"], arguments].concat()).await.done().json()
+        self.run(&[&["--json"], arguments].concat())
+            .await
+            .done()
+            .json()
     }
 
     /// Runs a command at a terminal where a person answers its questions in turn.
     pub async fn at_terminal(&self, arguments: &[&str], answers: &[&str]) -> Ran {
         let (terminal, typist) = Typist::sit_down();
         let words = self.words(arguments);
-        let process =
-            Process::start(&programs::doorward(), &words, self.environment(), Stdin::Terminal(terminal));
+        let process = Process::start(
+            &programs::doorward(),
+            &words,
+            self.environment(),
+            Stdin::Terminal(terminal),
+        );
         // Typing ends with the process: its terminal is closed then.
         let ((), mut ran) = tokio::join!(typist.type_in(answers), process.ended());
         ran.terminal = typist.screen();
@@ -212,7 +260,10 @@ impl World {
         let Some(url) = ready["url"].as_str() else {
             panic!("serve does not listen: {line}{}", process.said());
         };
-        Served { url: url.to_owned(), process }
+        Served {
+            url: url.to_owned(),
+            process,
+        }
     }
 
     /// The person sets the approval PIN: [`PIN`].
@@ -223,19 +274,37 @@ impl World {
     /// Begins to connect the provider; `flags` are those of `doorward connect`.
     pub async fn begin_connect(&self, flags: &[&str]) -> Connecting {
         let base = self.sim.base_url();
-        let arguments = [&["--json", "connect", "fastio", "--base", base, "--no-browser"], flags].concat();
+        let arguments = [
+            &[
+                "--json",
+                "connect",
+                "fastio",
+                "--base",
+                base,
+                "--no-browser",
+            ],
+            flags,
+        ]
+        .concat();
         let process = self.start(&arguments);
         let line = process.line().await;
         let started: Value = serde_json::from_str(&line).unwrap_or_default();
         let Some(url) = started["url"].as_str() else {
             panic!("connect says {line:?}{}", process.said());
         };
-        Connecting { url: url.to_owned(), process }
+        Connecting {
+            url: url.to_owned(),
+            process,
+        }
     }
 
     /// Answers a consent in the browser, which ends on Doorward's own page.
     pub async fn consent(&self, url: &str, consent: &Consent) -> Answer {
-        let redirect = self.sim.approve(url, consent).await.expect("the consent page can be answered");
+        let redirect = self
+            .sim
+            .approve(url, consent)
+            .await
+            .expect("the consent page can be answered");
         Browser::land(&redirect).await
     }
 
@@ -258,7 +327,8 @@ impl World {
 
     /// The person approves a code as it was asked, or with flags of `doorward approve`.
     pub async fn approve(&self, code: &str, flags: &[&str]) -> Ran {
-        self.at_terminal(&[&["--json", "approve", code], flags].concat(), &[PIN]).await
+        self.at_terminal(&[&["--json", "approve", code], flags].concat(), &[PIN])
+            .await
     }
 
     /// An agent asks over HTTP, the person approves, and the agent fetches its key.
@@ -277,18 +347,27 @@ impl World {
 
     /// Lists the files of a workspace at the provider, with a token.
     pub async fn list_files(&self, workspace: &str, access_token: &str) -> Answer {
-        let url = format!("{}workspace/{workspace}/storage/root/list/", self.sim.api_base());
+        let url = format!(
+            "{}workspace/{workspace}/storage/root/list/",
+            self.sim.api_base()
+        );
         Answer::to(client().get(url).bearer_auth(access_token)).await
     }
 
     /// The connections, as the person sees them.
     pub async fn connections(&self) -> Vec<Value> {
-        self.ask(&["connections"]).await.as_array().cloned().unwrap_or_default()
+        self.ask(&["connections"])
+            .await
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Whether the audit log verifies; panics with what is wrong where it does not.
     pub async fn verify_audit(&self) -> u64 {
         let verified = self.ask(&["audit", "verify"]).await;
-        verified["rows"].as_u64().unwrap_or_else(|| panic!("the audit log does not verify: {verified}"))
+        verified["rows"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("the audit log does not verify: {verified}"))
     }
 }

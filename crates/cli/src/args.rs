@@ -332,7 +332,7 @@ pub(crate) struct Token {
     /// How many seconds the token must still be valid
     #[arg(long, value_name = "S")]
     pub(crate) min_valid: Option<u64>,
-    /// Read the agent key from this file instead of DOORWARD_KEY; `-` is standard input
+    /// Read the agent key from this file, not from `DOORWARD_KEY`; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ use crate::folders::Folders;
 const VARIABLE: &str = "DOORWARD_URL";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Longer than Doorward makes anyone wait by itself.
-const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 
 /// The address of the running Doorward, proven to be this person's.
 pub(crate) fn find(folders: &Folders) -> Outcome<Url> {

@@ -88,6 +88,18 @@ fn broke_off(error: &io::Error) -> Failure {
     )
 }
 
+/// The control socket and the folder around it are closed to everybody but their owner.
+fn of_another_user(data: &Path) -> Failure {
+    Failure::new(
+        "unreachable",
+        format!(
+            "{} belongs to another user of this machine.",
+            data.display()
+        ),
+        "Run the command as that user, or name a folder of your own with `--data-dir DIR`.",
+    )
+}
+
 /// What a command works with.
 pub(crate) struct Context {
     /// For whom it prints.
@@ -131,6 +143,9 @@ impl Context {
                 ) =>
             {
                 Ok(None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(of_another_user(&self.folders.data))
             }
             Err(error) => Err(broke_off(&error)),
         }
@@ -178,7 +193,10 @@ impl Context {
                     self.own = Some((handle.clone(), running));
                     return Ok(Link::Here(handle));
                 }
-                Err(_) if holder(&self.folders.data).is_some() && waited < OTHERS_END_WITHIN => {
+                Err(_)
+                    if doorward_broker::holder(&self.folders.data).is_some()
+                        && waited < OTHERS_END_WITHIN =>
+                {
                     tokio::time::sleep(STEP).await;
                     waited += STEP;
                 }
@@ -215,7 +233,9 @@ impl Context {
         let status: Status = link.ask(Request::Status).await?;
         match status.store {
             StoreState::Unlocked => Ok(()),
-            state => self.unlock_as(link, state, wants_passphrase(&status)).await,
+            state @ (StoreState::Locked | StoreState::New) => {
+                self.unlock_as(link, state, wants_passphrase(&status)).await
+            }
         }
     }
 
@@ -240,7 +260,7 @@ impl Context {
         };
         loop {
             let mut typed = match state {
-                StoreState::New => self.passphrase.new().await?,
+                StoreState::New => self.passphrase.chosen().await?,
                 StoreState::Locked | StoreState::Unlocked => self.passphrase.known().await?,
             };
             let passphrase = Some(SecretText::new(std::mem::take(&mut *typed)));
@@ -256,7 +276,7 @@ impl Context {
 
     /// Where the desktop app holds the folder, its window approves: nobody is asked for a PIN in vain.
     pub(crate) fn check_terminal_approves(&self) -> Outcome {
-        match holder(&self.folders.data) {
+        match doorward_broker::holder(&self.folders.data) {
             Some(Holder { kind: HolderKind::Desktop, .. }) => Err(Refusal::new(
                 Code::NeedsWindow,
                 "The desktop app holds Doorward, and there approvals are given in its window alone.",
@@ -277,7 +297,7 @@ impl Context {
 
     /// Why no broker could be started here. Where another has the folder, who it is.
     pub(crate) fn start_failure(&self, error: &StartError) -> Failure {
-        match holder(&self.folders.data) {
+        match doorward_broker::holder(&self.folders.data) {
             Some(holder) => held_by(&holder, &self.folders.data),
             None => error.refusal().into(),
         }
@@ -291,16 +311,6 @@ pub(crate) fn wants_passphrase(status: &Status) -> bool {
             .locked_because
             .as_ref()
             .is_some_and(|refusal| refusal.code == Code::PassphraseRequired)
-}
-
-/// Who holds a data folder now, if anyone does: what the holder has written into the lock file counts only while the
-/// lock is held.
-pub(crate) fn holder(data: &Path) -> Option<Holder> {
-    let lock = std::fs::File::open(data.join("doorward.lock")).ok()?;
-    match lock.try_lock_shared() {
-        Err(std::fs::TryLockError::WouldBlock) => serde_json::from_reader(lock).ok(),
-        Ok(()) | Err(std::fs::TryLockError::Error(_)) => None,
-    }
 }
 
 fn held_by(holder: &Holder, data: &Path) -> Failure {

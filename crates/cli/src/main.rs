@@ -87,7 +87,11 @@ async fn run(output: Output, arguments: Arguments) -> Outcome {
     };
     let mut context = Context::new(output, folders, settings, passphrase);
     let outcome = commands::run(&mut context, arguments.command, &mut signals).await;
-    context.close().await;
+    // Putting things in order may wait for a provider; a person who does not want to need not.
+    tokio::select! {
+        () = context.close() => {}
+        _ = signals.next() => {}
+    }
     outcome
 }
 
@@ -95,26 +99,27 @@ async fn run(output: Output, arguments: Arguments) -> Outcome {
 fn not_understood(typed: &[OsString], error: &clap::Error) -> Exit {
     let output = Output::new(typed.iter().any(|word| word == "--json"));
     let text = error.render().to_string();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return output
-                .text(&text)
-                .map_or_else(|failure| failure.exit, |()| Exit::Done);
-        }
-        _ if !output.is_json() => output.note(&text),
-        _ => {
-            let detail = text
-                .trim_start_matches("error: ")
-                .split("\n\n")
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            output.failure(&Failure::new(
-                "usage",
-                detail,
-                "`doorward --help` and `doorward COMMAND --help` say how.",
-            ));
-        }
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return output
+            .text(&text)
+            .map_or_else(|failure| failure.exit, |()| Exit::Done);
+    }
+    if output.is_json() {
+        let detail = text
+            .trim_start_matches("error: ")
+            .split("\n\n")
+            .next()
+            .unwrap_or_default();
+        output.failure(&Failure::new(
+            "usage",
+            detail,
+            "`doorward --help` and `doorward COMMAND --help` say how.",
+        ));
+    } else {
+        output.note(&text);
     }
     Exit::Usage
 }

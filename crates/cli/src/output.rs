@@ -5,12 +5,13 @@
 //! place.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
-use crate::words::plain;
+use crate::words::{duration, plain};
 
 /// For whom the command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +113,15 @@ fn error_object(failure: &Failure) -> Value {
 
 /// A failure as people read it.
 pub(crate) fn failure_text(failure: &Failure) -> String {
-    let mut text = format!("error: {}", plain(&failure.detail));
+    let mut lines = vec![format!("error: {}", plain(&failure.detail))];
     if !failure.hint.is_empty() {
-        text.push_str("\n  → ");
-        text.push_str(&plain(&failure.hint));
+        lines.push(format!("  → {}", plain(&failure.hint)));
     }
     if let Some(seconds) = failure.retry_after_seconds {
-        text.push_str(&format!(
-            "\n  → Again in {}.",
-            crate::words::duration(std::time::Duration::from_secs(seconds))
+        lines.push(format!(
+            "  → Again in {}.",
+            duration(Duration::from_secs(seconds))
         ));
     }
-    text
+    lines.join("\n")
 }

@@ -12,7 +12,7 @@ use crate::terminal::Terminal;
 /// The least that a new passphrase must have: everything in the store depends on it.
 const LEAST_LETTERS: usize = 8;
 /// A passphrase file that is larger is another file.
-const LARGEST_FILE: u64 = 4096;
+const LARGEST_FILE: usize = 4096;
 
 /// Where a passphrase may come from.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ impl PassphraseFrom {
     }
 
     /// A passphrase for a store that has none yet, or gets another.
-    pub(crate) async fn new(&self) -> Outcome<Zeroizing<String>> {
+    pub(crate) async fn chosen(&self) -> Outcome<Zeroizing<String>> {
         let chosen = match &self.file {
             Some(file) => read(file)?,
             None => return choose(&terminal()?).await,
@@ -107,17 +107,17 @@ pub(crate) fn read(file: &Path) -> Outcome<Zeroizing<String>> {
             "Name a file that you may read.",
         )
     };
-    let mut text = Zeroizing::new(String::with_capacity(LARGEST_FILE as usize + 1));
+    let mut text = Zeroizing::new(String::with_capacity(LARGEST_FILE + 1));
     let source: Box<dyn io::Read> = if is_stdin(file) {
         Box::new(io::stdin().lock())
     } else {
         Box::new(std::fs::File::open(file).map_err(|error| failed(&error))?)
     };
     source
-        .take(LARGEST_FILE + 1)
+        .take(LARGEST_FILE as u64 + 1)
         .read_to_string(&mut text)
         .map_err(|error| failed(&error))?;
-    if text.len() as u64 > LARGEST_FILE {
+    if text.len() > LARGEST_FILE {
         return Err(failed(&io::Error::other("it is larger than any such file")));
     }
     let kept = text.strip_suffix('\n').map_or(text.len(), |rest| {

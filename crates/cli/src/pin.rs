@@ -40,7 +40,7 @@ pub(crate) async fn with_pin<T: DeserializeOwned>(
         tries -= 1;
         match link.ask(request(secret(&pin))).await {
             Err(failure) if failure.is(Code::PinWrong) && tries > 0 => {
-                terminal.say(&failure_text(&failure))?
+                terminal.say(&failure_text(&failure))?;
             }
             Err(failure) if failure.is(Code::PinMissing) && tries > 0 => {
                 ready = Some(set_first(link, terminal).await?);

@@ -45,18 +45,22 @@ impl Settings {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(unreadable(&path, &error.to_string())),
+            Err(error) => {
+                let hint = "Make it a text file that you may read, or move it away.";
+                return Err(unusable(&path, &error.to_string(), hint));
+            }
         };
         toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
             });
-            unreadable(&path, &format!("line {line}: {}", error.message()))
+            let hint = "Mend that line. The settings are `port` (a number) and `keys` (\"keyring\" or \"passphrase\").";
+            unusable(&path, &format!("line {line}: {}", error.message()), hint)
         })
     }
 }
 
-fn unreadable(path: &Path, why: &str) -> Failure {
+fn unusable(path: &Path, why: &str, hint: &str) -> Failure {
     Failure::new(
         "config_invalid",
         format!(
@@ -64,7 +68,7 @@ fn unreadable(path: &Path, why: &str) -> Failure {
             path.display(),
             why.trim_end_matches('.')
         ),
-        "Mend that line. The settings are `port` (a number) and `keys` (\"keyring\" or \"passphrase\").",
+        hint,
     )
 }
 

@@ -64,9 +64,12 @@ impl Terminal {
         drop(silence);
         // The person's Enter was not echoed.
         let _shown: Outcome = self.say("");
-        line.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Failure::interrupted(),
-            _ => unusable(&error),
+        line.map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                Failure::interrupted()
+            } else {
+                unusable(&error)
+            }
         })
     }
 }

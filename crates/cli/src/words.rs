@@ -130,9 +130,10 @@ pub(crate) fn facts(facts: &[(&str, String)]) -> String {
         .map(|(label, _)| label.chars().count())
         .max()
         .unwrap_or(0);
-    shown()
+    let lines: Vec<String> = shown()
         .map(|(label, value)| format!("  {label:width$}  {}\n", plain(value)))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 #[cfg(test)]

@@ -31,56 +31,66 @@ pub struct Endpoint {
     pub version: String,
 }
 
-/// A file that was written.
+/// Files that were written.
 #[derive(Debug)]
 pub struct Announcement {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     endpoint: Endpoint,
 }
 
 impl Announcement {
-    /// Where the file lies.
+    /// Where the files lie, the one that is looked for first before the other.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
     }
 
-    /// Removes the file, if it still is ours.
+    /// Removes the files, as far as they still are ours.
     pub fn withdraw(self) -> io::Result<()> {
-        match read(&self.path) {
-            Ok(found) if found == self.endpoint => fs::remove_file(&self.path),
+        self.paths.iter().try_for_each(|path| match read(path) {
+            Ok(found) if found == self.endpoint => fs::remove_file(path),
             // Another Doorward's, or nobody's: nothing of ours is left.
             Ok(_) | Err(FindError::Nowhere | FindError::Unsafe { .. }) => Ok(()),
             Err(FindError::Unreadable { source, .. }) => Err(source),
-        }
+        })
     }
 }
 
-/// Writes the file for this process: into the user's runtime folder if there is one, else into the
-/// data folder, which exists.
+/// Writes the file for this process: into the user's runtime folder if there is one, and into the
+/// data folder, which exists. An agent that a timer or another session started may not know of the
+/// runtime folder.
 pub fn announce(url: &str, runtime: Option<&Path>, data: &Path) -> io::Result<Announcement> {
-    let folder = match runtime.filter(|runtime| is_own_folder(runtime)) {
-        Some(runtime) => private_folder(runtime)?,
-        None => data.to_owned(),
-    };
-    let pid = std::process::id();
     let endpoint = Endpoint {
         url: url.to_owned(),
-        pid,
+        pid: std::process::id(),
         version: crate::VERSION.to_owned(),
     };
+    let runtime = runtime.filter(|runtime| is_own_folder(runtime));
+    let runtime = runtime.map(private_folder).transpose()?;
+    let mut announcement = Announcement {
+        paths: Vec::new(),
+        endpoint,
+    };
+    for folder in runtime.as_deref().into_iter().chain([data]) {
+        let path = write(folder, &announcement.endpoint)?;
+        announcement.paths.push(path);
+    }
+    Ok(announcement)
+}
+
+fn write(folder: &Path, endpoint: &Endpoint) -> io::Result<PathBuf> {
     let path = folder.join(FILE);
     // A name of our own, so that two who start at once do not write into one file.
-    let draft = folder.join(format!(".{FILE}.{pid}"));
+    let draft = folder.join(format!(".{FILE}.{}", endpoint.pid));
     remove_if_there(&draft)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&draft)?;
-    file.write_all(&serde_json::to_vec(&endpoint)?)?;
+    file.write_all(&serde_json::to_vec(endpoint)?)?;
     fs::rename(&draft, &path)?;
-    Ok(Announcement { path, endpoint })
+    Ok(path)
 }
 
 /// The variable that names the runtime folder outlives `su` and logging out: a folder that is gone,
@@ -248,14 +258,20 @@ mod tests {
         let (_root, runtime, data) = folders();
         for runtime in [Some(runtime.as_path()), None] {
             let announcement = announce(URL, runtime, &data).unwrap();
-            assert_eq!(mode(announcement.path()), 0o600);
+            for path in announcement.paths() {
+                assert_eq!(mode(path), 0o600);
+            }
+            assert!(
+                find(None, None, &data).is_ok(),
+                "also without the runtime folder"
+            );
             assert_eq!(
                 find(None, runtime, &data).unwrap().as_str(),
                 "http://127.0.0.1:13667/"
             );
-            let path = announcement.path().to_owned();
+            let paths = announcement.paths().to_owned();
             announcement.withdraw().unwrap();
-            assert!(!path.exists());
+            assert!(paths.iter().all(|path| !path.exists()));
             assert!(matches!(
                 find(None, runtime, &data),
                 Err(FindError::Nowhere)
@@ -274,7 +290,7 @@ mod tests {
         let (_root, runtime, data) = folders();
         let gone = runtime.join("gone");
         let announcement = announce(URL, Some(&gone), &data).unwrap();
-        assert_eq!(announcement.path(), data.join(FILE));
+        assert_eq!(announcement.paths(), [data.join(FILE)]);
         assert!(find(None, Some(&gone), &data).is_ok());
     }
 
@@ -284,7 +300,7 @@ mod tests {
         let first = announce(URL, Some(&runtime), &data).unwrap();
         let second = announce("http://127.0.0.1:4711", Some(&runtime), &data).unwrap();
         first.withdraw().unwrap();
-        assert!(second.path().exists());
+        assert!(second.paths().iter().all(|path| path.exists()));
         second.withdraw().unwrap();
     }
 
@@ -305,7 +321,9 @@ mod tests {
             pid: 2_000_000_000,
             version: "0".into(),
         };
-        fs::write(announcement.path(), serde_json::to_vec(&left).unwrap()).unwrap();
+        for path in announcement.paths() {
+            fs::write(path, serde_json::to_vec(&left).unwrap()).unwrap();
+        }
         assert!(matches!(
             find(None, Some(&runtime), &data),
             Err(FindError::Nowhere)
@@ -352,7 +370,7 @@ mod tests {
     fn a_file_that_others_can_write_is_not_believed() {
         let (_root, _, data) = folders();
         let announcement = announce(URL, None, &data).unwrap();
-        let path = announcement.path();
+        let path = &announcement.paths()[0];
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(matches!(
             find(None, None, &data),

@@ -127,7 +127,12 @@ async fn check(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     if verdict == "ok" {
         Ok(())
     } else {
-        Err(StoreError::Corrupt { detail: verdict })
+        let found = verdict
+            .trim_start_matches("*** in database main ***")
+            .trim();
+        Err(StoreError::Corrupt {
+            detail: format!("its pages do not hold together ({found})"),
+        })
     }
 }
 

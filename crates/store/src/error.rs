@@ -50,6 +50,14 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// It is another user's.
+    #[error("{} belongs to another user of this machine (uid {uid})", path.display())]
+    OtherOwner {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// Others on the machine could read or replace it.
     #[error("{} is not private: {why}", path.display())]
     NotPrivate {
@@ -86,6 +94,9 @@ impl OpenError {
                 "Nothing was lost. Make the folder writable, or use another one.".to_owned()
             }
             Self::DiskFull { .. } => "Nothing was lost. Make room on the disk, then start again.".to_owned(),
+            Self::OtherOwner { .. } => {
+                "Run Doorward as that user, or name a folder of your own with `--data-dir DIR`.".to_owned()
+            }
             Self::NotPrivate { path, .. } => {
                 format!("Make it yours alone: `chmod -R go= {}`.", path.display())
             }
@@ -250,7 +261,7 @@ impl KeySourceError {
     pub fn refusal(&self) -> Refusal {
         let hint = match self {
             Self::Absent(_) => {
-                "Log in to a desktop session whose keyring is running, or use a passphrase instead; `doorward unlock` asks for one."
+                "Log in to a desktop session whose keyring is running, then `doorward unlock`."
             }
             Self::Locked(_) => "Unlock the OS keyring (logging in does), then `doorward unlock`.",
             Self::TimedOut { .. } => {

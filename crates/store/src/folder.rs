@@ -184,7 +184,10 @@ fn check_private(path: &Path) -> Result<(), OpenError> {
     let folder = fs::metadata(path).map_err(failed)?;
     let own = rustix::process::geteuid().as_raw();
     if folder.uid() != own {
-        return not_private(format!("it belongs to user {}", folder.uid()));
+        return Err(OpenError::OtherOwner {
+            path: path.to_owned(),
+            uid: folder.uid(),
+        });
     }
     let open_to_others = folder.mode() & 0o077;
     if open_to_others == 0 {

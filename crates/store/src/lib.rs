@@ -19,6 +19,7 @@ mod rotate;
 mod seal;
 mod source;
 mod store;
+mod transaction;
 mod unlock;
 mod vault;
 mod write;

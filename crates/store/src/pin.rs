@@ -12,14 +12,15 @@ use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::secret::Pin;
 use doorward_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Row as _};
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::seal::{self, Place};
 use crate::source::{DerivationCost, derive};
+use crate::transaction::Database;
 use crate::{audit, read};
 
 /// Wrong tries before a wait.
@@ -72,7 +73,7 @@ async fn hash(
 
 /// Sets the PIN, or replaces it. Earlier wrong tries are forgiven.
 pub(crate) async fn set(
-    to: &mut SqliteConnection,
+    to: &mut Database,
     keys: &Keys,
     pin: &Pin,
     now: Timestamp,
@@ -118,13 +119,13 @@ pub(crate) async fn is_set(from: &mut SqliteConnection) -> Result<bool, StoreErr
 
 /// Tries a PIN.
 pub(crate) async fn check(
-    to: &mut SqliteConnection,
+    to: &mut Database,
     keys: &Keys,
     pin: &Pin,
     now: Timestamp,
 ) -> Result<PinCheck, StoreError> {
     let Some(row) = sqlx::query("SELECT sealed, attempts, blocked_until FROM pin")
-        .fetch_optional(&mut *to)
+        .fetch_optional(&mut **to)
         .await?
     else {
         return Ok(PinCheck::Missing);

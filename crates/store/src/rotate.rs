@@ -9,8 +9,8 @@ use std::sync::Arc;
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::ids::{ConnectionId, RegistrationId, TenantId};
 use doorward_core::time::Timestamp;
+use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection as _, Row as _};
 use uuid::Uuid;
 
 use crate::error::{RotateError, StoreError};

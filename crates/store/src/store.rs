@@ -12,8 +12,8 @@ use doorward_core::change::Change;
 use doorward_core::ids::{ConnectionId, OutboxId, RegistrationId, TenantId};
 use doorward_core::secret::{AccessToken, ClientSecret, Pin, RefreshToken, RegistrationToken};
 use doorward_core::time::Timestamp;
+use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Row as _};
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use crate::folder::{self, Folder, Holder, HolderKind};
 use crate::keys::Keys;
 use crate::pin::PinCheck;
 use crate::source::SourceKind;
+use crate::transaction::Database;
 use crate::unlock::Origin;
 use crate::vault::{self, Kind, Owner, Slot};
 use crate::{audit, database, meta, pin, read, write};
@@ -64,7 +65,7 @@ pub struct Store {
 
 /// The fields drop in this order: the file is let go before the folder is.
 struct Inner {
-    database: tokio::sync::Mutex<SqliteConnection>,
+    database: tokio::sync::Mutex<Database>,
     unlocked: Mutex<Unlocked>,
     key_turn: tokio::sync::Mutex<()>,
     installation: Uuid,
@@ -99,7 +100,7 @@ impl Store {
             .map_err(|error| OpenError::from_store(path(), error))?;
         Ok(Self {
             inner: Arc::new(Inner {
-                database: tokio::sync::Mutex::new(database),
+                database: tokio::sync::Mutex::new(Database::new(database)),
                 unlocked: Mutex::new(Unlocked { origin, keys: None }),
                 key_turn: tokio::sync::Mutex::new(()),
                 installation,
@@ -212,7 +213,7 @@ impl Store {
         let row =
             sqlx::query("SELECT sealed_secret, sealed_token FROM registrations WHERE id = $1")
                 .bind(id.to_string())
-                .fetch_optional(&mut *database)
+                .fetch_optional(&mut **database)
                 .await?;
         let Some(row) = row else {
             return Ok(RegistrationSecrets {
@@ -253,7 +254,7 @@ impl Store {
             let row = sqlx::query("SELECT connection FROM outbox WHERE tenant = $1 AND id = $2")
                 .bind(tenant.to_string())
                 .bind(item.to_string())
-                .fetch_optional(&mut *database)
+                .fetch_optional(&mut **database)
                 .await?;
             row.map(|row| read::parsed(&row, "connection"))
                 .transpose()?
@@ -330,8 +331,10 @@ impl Store {
         Ok(found.map(|(generation, mut plain)| (generation, std::mem::take(&mut *plain))))
     }
 
-    pub(crate) async fn database(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.inner.database.lock().await
+    pub(crate) async fn database(&self) -> MutexGuard<'_, Database> {
+        let mut database = self.inner.database.lock().await;
+        database.settle().await;
+        database
     }
 
     /// Waits until nobody else makes, finds or replaces keys.

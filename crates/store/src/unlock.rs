@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::time::Timestamp;
-use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 

@@ -200,26 +200,25 @@ pub(super) async fn revoke(context: &mut Context, ask: Revoke) -> Outcome {
 }
 
 fn revoked_in_words(now: Timestamp, revoked: &AgentRevoked) -> String {
-    let mut text = format!(
-        "Revoked `{}`. Its keys open nothing any more.\n",
+    let mut lines = vec![format!(
+        "Revoked `{}`. Its keys open nothing any more.",
         plain(&revoked.name)
-    );
-    let live: Vec<_> = revoked
+    )];
+    for (connection, end) in revoked
         .handed_out
         .iter()
         .filter(|(_, end)| end.is_none_or(|end| end > now))
-        .collect();
-    for (connection, end) in &live {
+    {
         let until = end.map_or_else(
             || "for a time that the provider has not told".to_owned(),
             |end| format!("until it ends {}", moment(now, end)),
         );
-        text.push_str(&format!(
-            "It holds an access token of `{connection}` that may work at the provider {until}.\n"
+        lines.push(format!(
+            "It holds an access token of `{connection}` that may work at the provider {until}."
         ));
     }
-    if !live.is_empty() {
-        text.push_str("To end that too, end the connection: `doorward disconnect NAME`.\n");
+    if lines.len() > 1 {
+        lines.push("To end that too, end the connection: `doorward disconnect NAME`.".to_owned());
     }
-    text
+    lines.join("\n")
 }

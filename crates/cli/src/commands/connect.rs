@@ -184,7 +184,7 @@ fn connected(now: Timestamp, connection: &ConnectionView, started: &ConsentStart
         described(now, connection)
     );
     if let Some(difference) = difference(connection, started) {
-        text.push_str(&format!("\n{difference}\n"));
+        text = [&text, "\n", &difference, "\n"].concat();
     }
     if connection.agents == 0 {
         text.push_str("\nNo agent may use it yet: one asks with `doorward pair`, or you add one with `doorward agents add`.");

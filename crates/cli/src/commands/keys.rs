@@ -21,7 +21,7 @@ pub(super) async fn rotate(context: &mut Context, ask: KeysRotate) -> Outcome {
         let mut typed = PassphraseFrom {
             file: ask.new_passphrase_file,
         }
-        .new()
+        .chosen()
         .await?;
         Some(SecretText::new(std::mem::take(&mut *typed)))
     } else {

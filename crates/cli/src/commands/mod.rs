@@ -22,6 +22,10 @@ use crate::signals::Signals;
 
 /// Runs a command to its end, or until a signal ends it. `serve` and `connect` have something to put in order first
 /// and listen for themselves.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all the others are brief, and `brief` names each"
+)]
 pub(crate) async fn run(context: &mut Context, command: Command, signals: &mut Signals) -> Outcome {
     match command {
         Command::Serve(ask) => serve::run(context, ask, signals).await,

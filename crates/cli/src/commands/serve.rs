@@ -4,6 +4,7 @@
 //! for anything; `endpoint.json` appears when an agent that reads it gets an answer; and everything goes in the
 //! opposite order.
 
+use std::io;
 use std::path::PathBuf;
 
 use doorward_broker::control::{self, Request};
@@ -41,8 +42,11 @@ pub(super) async fn run(context: &mut Context, ask: Serve, signals: &mut Signals
             return Ok(());
         }
     };
-    handle.stop().await;
-    ended.await;
+    // What is under way at a provider is waited for, unless a second signal says not to.
+    tokio::select! {
+        () = async { handle.stop().await; ended.await } => {}
+        _ = signals.next() => {}
+    }
     tracing::info!("stopped");
     outcome
 }
@@ -67,7 +71,7 @@ async fn serve(
     let _socket = Cleared(control::socket_path(&context.folders.data));
     let control = tokio::spawn(control);
     let (stop, stopping) = oneshot::channel::<()>();
-    let served = tokio::spawn({
+    let mut served = tokio::spawn({
         let handle = handle.clone();
         async move {
             gateway
@@ -81,33 +85,37 @@ async fn serve(
         .output
         .answer(&answer, |_| format!("Doorward listens at {url}"))?;
     tracing::info!(%url, "listening");
-    let signal = signals.next().await;
-    tracing::info!(signal, "stopping");
-    control.abort();
-    // The gateway waits for nothing else, and is gone already where it cannot hear this.
-    let _heard: Result<(), ()> = stop.send(());
-    match served.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Failure::io("The gateway failed", &error)),
-        Err(error) => Err(Failure::io(
-            "The gateway failed",
-            &std::io::Error::other(error),
-        )),
-    }
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            control.abort();
+            // A gateway that cannot hear this is gone already.
+            let _heard: Result<(), ()> = stop.send(());
+            served.await
+        }
+        ended = &mut served => ended,
+    };
+    let gateway_failed = |error: &io::Error| Failure::io("The gateway failed", error);
+    ended
+        .map_err(|error| gateway_failed(&io::Error::other(error)))?
+        .map_err(|error| gateway_failed(&error))
 }
 
 fn not_bound(error: &BindError) -> Failure {
-    let hint = "Stop that program, or choose another port with `doorward serve --port N`.";
-    match error {
-        BindError::Taken { .. } => {
-            let text = error.to_string();
-            let detail = text.split(". Stop").next().unwrap_or(&text);
-            Failure::new("port_taken", format!("{detail}."), hint)
-        }
+    let text = error.to_string();
+    let (detail, hint) = text.split_once(". ").unwrap_or((&text, ""));
+    let (code, detail) = match error {
+        BindError::Taken { .. } => ("port_taken", format!("{detail}.")),
         BindError::Refused { .. } | BindError::NoneFree | BindError::PeersCannotBeTold => {
-            Failure::new("failed", format!("{error}."), "")
+            ("failed", format!("The gateway cannot start: {detail}."))
         }
-    }
+    };
+    let hint = if hint.is_empty() {
+        String::new()
+    } else {
+        format!("{hint}.")
+    };
+    Failure::new(code, detail, hint)
 }
 
 /// Opens the store and sees to the approval PIN, as far as that is possible. What is not possible is said and does
@@ -155,7 +163,7 @@ struct Cleared(PathBuf);
 impl Drop for Cleared {
     fn drop(&mut self) {
         // One that is gone already is what is wanted.
-        let _gone: std::io::Result<()> = std::fs::remove_file(&self.0);
+        let _gone: io::Result<()> = std::fs::remove_file(&self.0);
     }
 }
 

@@ -7,7 +7,7 @@ use doorward_broker::views::{Status, StoreState};
 use serde::Serialize;
 
 use crate::failure::Outcome;
-use crate::link::Context;
+use crate::link::{Context, wants_passphrase};
 use crate::words::{self, count};
 
 /// What `status` tells.
@@ -43,7 +43,9 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
 fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
     let mut next = Vec::new();
     if let Some(status) = &status {
-        if let Some(refusal) = &status.locked_because {
+        // A store that nothing has open and that opens with a passphrase is as it should be.
+        let is_at_rest = !running && wants_passphrase(status);
+        if let Some(refusal) = status.locked_because.as_ref().filter(|_| !is_at_rest) {
             next.push(format!("{} {}", refusal.detail, refusal.hint));
         }
         if status.requests > 0 {
@@ -56,6 +58,12 @@ fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
         }
         if status.pin_set == Some(false) {
             next.push("No approval PIN is set: `doorward pin` sets one.".to_owned());
+        }
+        if status.tokens_unsaved > 0 {
+            let waiting = count(status.tokens_unsaved, "connection", "connections");
+            next.push(format!(
+                "Fresh tokens of {waiting} cannot be stored and are in memory alone: make room on the disk before you stop Doorward."
+            ));
         }
         if status.revocations_owed > 0 {
             let owed = count(status.revocations_owed, "revocation is", "revocations are");
@@ -139,6 +147,7 @@ fn store_in_words(status: &Status) -> &'static str {
     match (status.store, status.keys.as_deref()) {
         (StoreState::Unlocked, Some("passphrase")) => "open, with a passphrase",
         (StoreState::Unlocked, _) => "open, with the system's keyring",
+        (StoreState::Locked, Some("passphrase")) => "locked, opens with a passphrase",
         (StoreState::Locked, _) => "locked",
         (StoreState::New, _) => "has no key yet",
     }

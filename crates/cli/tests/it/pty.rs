@@ -13,7 +13,7 @@ use rustix::termios::{LocalModes, tcgetattr};
 use crate::world::{BINARY, World};
 
 /// A prompt that has not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command with a person in front of it.
 pub(crate) struct Session {

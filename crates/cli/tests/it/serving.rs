@@ -297,3 +297,28 @@ fn a_server_that_runs_cannot_be_looked_into() {
         );
     }
 }
+
+#[test]
+fn a_store_at_rest_is_in_good_health() {
+    let world = World::new();
+    drop(world.serve());
+    let doctor = world.run(&["doctor"]).exits(0).stdout();
+    assert!(
+        doctor.contains("ok    store key        comes from a passphrase"),
+        "{doctor}"
+    );
+    let doctor = world.run_unlocking(&["doctor"]).exits(0).stdout();
+    assert!(
+        doctor.contains("ok    store key        had from the passphrase"),
+        "{doctor}"
+    );
+    std::fs::write(world.path("wrong"), "another passphrase").unwrap();
+    let doctor = world
+        .run(&["--passphrase-file", "wrong", "doctor"])
+        .exits(1)
+        .stdout();
+    assert!(
+        doctor.contains("FAIL  passphrase       That is not the store's passphrase."),
+        "{doctor}"
+    );
+}

@@ -56,31 +56,21 @@ fn token(world: &World, key: &str, arguments: &[&str]) -> crate::world::Ran {
     world.ran(command)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_connects_an_agent_gets_a_token_and_loses_it() {
-    let sim = Sim::builder().start().await.unwrap();
-    let world = World::new();
-    let mut serving = world.serve();
-    let connection = connect(&world, &sim, &[]).await;
-    assert_eq!(connection["name"], "fastio");
-    assert_eq!(connection["health"]["state"], "connected");
+/// The code of a refusal that exits 5.
+#[track_caller]
+fn refusal(world: &World, key: &str, arguments: &[&str]) -> String {
+    let refused = token(world, key, &[&["--json"], arguments].concat())
+        .exits(5)
+        .json();
+    refused["error"]["code"].as_str().unwrap().to_owned()
+}
 
-    // By hand: the person chooses the first PIN on the way.
-    let mut person = Session::start(
-        &world,
-        &[
-            "agents",
-            "add",
-            "by hand",
-            "--connection",
-            "fastio",
-            "--door",
-            "token",
-        ],
-    );
-    person
-        .expect("agent     by hand")
-        .expect("may use   fastio through the door token");
+/// Adds an agent by hand; the person chooses the first PIN on the way.
+fn add_by_hand(world: &World) -> String {
+    let command = "agents add by-hand --connection fastio --door token";
+    let mut person = Session::start(world, &command.split(' ').collect::<Vec<_>>());
+    person.expect("agent     by-hand");
+    person.expect("may use   fastio through the door token");
     person.expect("New approval PIN").types_unseen(PIN);
     person.expect("The same again: ").types_unseen(PIN);
     let added = person.ends();
@@ -91,8 +81,11 @@ async fn a_person_connects_an_agent_gets_a_token_and_loses_it() {
         "standard output holds the key alone"
     );
     assert!(!added.terminal.contains(&key));
+    key
+}
 
-    // By pairing.
+/// Pairs an agent, which a person approves.
+fn pair(world: &World) -> String {
     let mut agent = world.doorward(&["pair", "paired", "--scope", "fastio:token"]);
     agent.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut agent = Process::spawn(agent);
@@ -102,7 +95,7 @@ async fn a_person_connects_an_agent_gets_a_token_and_loses_it() {
             break code.to_owned();
         }
     };
-    let mut person = Session::start(&world, &["approve", &code]);
+    let mut person = Session::start(world, &["approve", &code]);
     person.expect("Approval PIN: ").types_unseen(PIN);
     let approved = person.ends();
     assert_eq!(approved.code, 0, "{}", approved.terminal);
@@ -110,47 +103,53 @@ async fn a_person_connects_an_agent_gets_a_token_and_loses_it() {
         approved.stdout,
         "Approved. `paired` may use fastio:token.\n"
     );
-    let paired = agent.line().unwrap().trim().to_owned();
+    let key = agent.line().unwrap().trim().to_owned();
     assert_eq!(agent.ends(), 0);
+    key
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_connects_an_agent_gets_a_token_and_loses_it() {
+    let sim = Sim::builder().start().await.unwrap();
+    let world = World::new();
+    let mut serving = world.serve();
+    let connection = connect(&world, &sim, &[]).await;
+    assert_eq!(connection["name"], "fastio");
+    assert_eq!(connection["health"]["state"], "connected");
+    let by_hand = add_by_hand(&world);
+    let paired = pair(&world);
 
     // Both get the token, and nothing beside it.
-    let access = token(&world, &key, &[]).exits(0);
-    let access = access.stdout().trim().to_owned();
+    let access = token(&world, &by_hand, &[]).exits(0).stdout();
     assert_eq!(
         token(&world, &paired, &["--connection", "fastio"])
             .exits(0)
-            .stdout()
-            .trim(),
+            .stdout(),
         access
     );
-    let whole = token(&world, &key, &["--json"]).exits(0).json();
+    let whole = token(&world, &by_hand, &["--json"]).exits(0).json();
     assert_eq!(
         (&whole["access_token"], &whole["connection"]),
-        (&access.into(), &"fastio".into())
+        (&access.trim().into(), &"fastio".into())
     );
 
     // One is revoked, the other goes on until it is paused.
-    let revoked = world.run(&["revoke", "by hand"]).exits(0).stdout();
+    let revoked = world.run(&["revoke", "by-hand"]).exits(0).stdout();
     assert!(
         revoked.contains("may work at the provider until it ends in"),
         "{revoked}"
     );
-    assert_eq!(
-        token(&world, &key, &["--json"]).exits(5).json()["error"]["code"],
-        "unauthenticated"
-    );
+    assert_eq!(refusal(&world, &by_hand, &[]), "unauthenticated");
     token(&world, &paired, &[]).exits(0);
     world.run(&["pause", "--all"]).exits(0);
-    assert_eq!(
-        token(&world, &paired, &["--json"]).exits(5).json()["error"]["code"],
-        "agent_paused"
-    );
+    assert_eq!(refusal(&world, &paired, &[]), "agent_paused");
     world.run(&["resume", "paired"]).exits(0);
+    world.run(&["pause", "--connection", "fastio"]).exits(0);
+    assert_eq!(refusal(&world, &paired, &[]), "connection_paused");
+    world.run(&["resume", "--connection", "fastio"]).exits(0);
     token(&world, &paired, &[]).exits(0);
     assert_eq!(
-        token(&world, &paired, &["--connection", "other", "--json"])
-            .exits(5)
-            .json()["error"]["code"],
+        refusal(&world, &paired, &["--connection", "other"]),
         "connection_unknown"
     );
 
@@ -161,34 +160,41 @@ async fn a_person_connects_an_agent_gets_a_token_and_loses_it() {
         .json();
     assert_eq!(ended["confirmed"], true);
     token(&world, &paired, &[]).exits(5);
-    assert_eq!(
-        world.run(&["connections"]).stdout(),
-        "No connections yet. `doorward connect fastio` makes one.\n"
-    );
-    let doctor = world.run(&["doctor"]);
-    assert_eq!(doctor.code(), 0, "{}", doctor.stdout());
+    let none = "No connections yet. `doorward connect fastio` makes one.\n";
+    assert_eq!(world.run(&["connections"]).stdout(), none);
+    world.run(&["doctor"]).exits(0);
     serving.process.signal(rustix::process::Signal::TERM);
     assert_eq!(serving.process.ends(), 0);
+    the_audit_log_tells_it_all(&world);
+}
 
-    // Without a running Doorward the store still answers.
+/// Without a running Doorward the store still answers.
+fn the_audit_log_tells_it_all(world: &World) {
     let verified = world
         .run_unlocking(&["audit", "verify", "--json"])
         .exits(0)
         .json();
     let rows = world.run_unlocking(&["audit", "export"]).exits(0).stdout();
     assert_eq!(verified["rows"].as_u64(), Some(rows.lines().count() as u64));
-    for line in rows.lines() {
-        assert!(serde_json::from_str::<Value>(line).unwrap()["kind"].is_string());
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let kinds = [
+        "pin.set",
+        "pairing.approved",
+        "token.handed_out",
+        "agent.revoked",
+        "connection.disconnected",
+    ];
+    for kind in kinds {
+        assert!(rows.iter().any(|row| row["kind"] == kind), "{kind}");
     }
-    assert_eq!(
-        world
-            .run_unlocking(&["audit", "export", "--limit", "2"])
-            .exits(0)
-            .stdout()
-            .lines()
-            .count(),
-        2
-    );
+    let newest = world
+        .run_unlocking(&["audit", "export", "--limit", "2"])
+        .exits(0)
+        .stdout();
+    assert_eq!(newest.lines().count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -200,17 +200,17 @@ fn cleaned(root: &Path, text: &str) -> String {
 }
 
 fn files(folder: &Path) -> String {
-    let mut listed = String::new();
+    let mut listed = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.path().is_dir() {
                 folders.push(entry.path());
             }
-            listed.push_str(&format!("{}\n", entry.path().display()));
+            listed.push(entry.path().display().to_string());
         }
     }
-    listed
+    listed.join("\n")
 }
 
 /// A process that ends with the test.

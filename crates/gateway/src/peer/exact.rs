@@ -21,7 +21,7 @@ const REQUEST: u16 = 1;
 const TCP: u8 = 6;
 /// `TCP_ESTABLISHED` to `TCP_CLOSING`, without the listeners: the kernel offers one where nothing
 /// else fits.
-const ANY_STATE_BUT_LISTEN: u32 = 0xffff_ffff & !(1 << 10);
+const ANY_STATE_BUT_LISTEN: u32 = !(1 << 10);
 /// `INET_DIAG_NOCOOKIE`, twice.
 const NO_COOKIE: [u8; 8] = [0xff; 8];
 
@@ -62,7 +62,8 @@ fn question(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
     text.extend(BY_FAMILY.to_ne_bytes());
     text.extend(REQUEST.to_ne_bytes());
     text.extend([0; 8]);
-    text.extend([family.as_raw() as u8, TCP, 0, 0]);
+    // `sdiag_family` is a byte, and so is every address family there is.
+    text.extend([family.as_raw().to_le_bytes()[0], TCP, 0, 0]);
     text.extend(ANY_STATE_BUT_LISTEN.to_ne_bytes());
     text.extend(local.port().to_be_bytes());
     text.extend(remote.port().to_be_bytes());

@@ -23,13 +23,14 @@ struct Connection<'a> {
     provider: &'a str,
     doors: &'a [Door],
     scopes: &'a [String],
-    health: Told<'a>,
+    health: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_detail: Option<Detail<'a>>,
 }
 
-/// A health in words. Which of the others is there depends on the state.
-#[derive(Serialize)]
-struct Told<'a> {
-    state: &'static str,
+/// What there is to say of a health beyond its word. Which of these is there depends on the word.
+#[derive(Default, Serialize)]
+struct Detail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,36 +41,26 @@ struct Told<'a> {
     why: Option<&'a str>,
 }
 
-impl<'a> From<&'a Health> for Told<'a> {
-    fn from(health: &'a Health) -> Self {
-        let state = health.as_str();
-        let told = Self {
-            state,
-            last_error: None,
-            next_try: None,
-            until: None,
-            why: None,
-        };
-        let moment = |moment: &Timestamp| Some(moment.to_rfc3339());
-        match health {
-            Health::Degraded {
-                last_error,
-                next_try,
-            } => Self {
-                last_error: Some(last_error),
-                next_try: moment(next_try),
-                ..told
-            },
-            Health::RateLimited { until } => Self {
-                until: moment(until),
-                ..told
-            },
-            Health::ReconnectRequired { why } => Self {
-                why: Some(why),
-                ..told
-            },
-            Health::Connected | Health::Refreshing | Health::Unproven | Health::Paused => told,
-        }
+fn detail(health: &Health) -> Option<Detail<'_>> {
+    let moment = |moment: &Timestamp| Some(moment.to_rfc3339());
+    match health {
+        Health::Degraded {
+            last_error,
+            next_try,
+        } => Some(Detail {
+            last_error: Some(last_error),
+            next_try: moment(next_try),
+            ..Detail::default()
+        }),
+        Health::RateLimited { until } => Some(Detail {
+            until: moment(until),
+            ..Detail::default()
+        }),
+        Health::ReconnectRequired { why } => Some(Detail {
+            why: Some(why),
+            ..Detail::default()
+        }),
+        Health::Connected | Health::Refreshing | Health::Unproven | Health::Paused => None,
     }
 }
 
@@ -80,7 +71,8 @@ impl<'a> From<&'a AgentConnection> for Connection<'a> {
             provider: &connection.provider,
             doors: &connection.doors,
             scopes: &connection.scopes,
-            health: Told::from(&connection.health),
+            health: connection.health.as_str(),
+            health_detail: detail(&connection.health),
         }
     }
 }

@@ -192,7 +192,7 @@ async fn connections_are_listed_with_their_health() {
     assert_eq!(connection["provider"], "fastio");
     assert_eq!(connection["doors"], json!(["token"]));
     assert!(connection["scopes"].is_array());
-    assert!(connection["health"]["state"].is_string());
+    assert!(connection["health"].is_string());
     assert_eq!(body["connections"].as_array().unwrap().len(), 1);
 
     world
@@ -204,10 +204,7 @@ async fn connections_are_listed_with_their_health() {
         .send(&Ask::get("/v1/connections").key(&key))
         .await
         .json();
-    assert_eq!(
-        paused["connections"][0]["health"],
-        json!({ "state": "paused" })
-    );
+    assert_eq!(paused["connections"][0]["health"], "paused");
 }
 
 #[tokio::test]

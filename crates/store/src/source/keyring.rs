@@ -151,10 +151,22 @@ fn read(error: &Error) -> KeySourceError {
     }
 }
 
+/// What the bus says, without the names of its client and of its errors.
+fn in_words(said: &str) -> &str {
+    let said = ["zbus error: ", "SS error: "]
+        .into_iter()
+        .find_map(|client| said.strip_prefix(client))
+        .unwrap_or(said);
+    match said.split_once(": ") {
+        Some((name, rest)) if name.starts_with("org.freedesktop.") => rest.trim_end_matches('.'),
+        _ => said,
+    }
+}
+
 /// What happened, without what a variant may carry: some hold the secret that could not be read.
 fn plain(error: &Error) -> String {
     if let Error::PlatformFailure(cause) | Error::NoStorageAccess(cause) = error {
-        cause.to_string()
+        in_words(&cause.to_string()).to_owned()
     } else if let Error::Ambiguous(found) = error {
         format!("it holds {} keys of one name", found.len())
     } else if let Error::BadEncoding(_) | Error::BadDataFormat(..) = error {

@@ -83,6 +83,7 @@ pub(crate) async fn change(
         Change::AgentPut(agent) => agents::put_agent(to, agent).await,
         Change::AgentErased { tenant, agent } => agents::erase_agent(to, *tenant, *agent).await,
         Change::KeyPut(key) => agents::put_key(to, key).await,
+        Change::KeyErased(key) => remove(to, "DELETE FROM agent_keys WHERE id = $1", key).await,
         Change::GrantPut { tenant, grant } => agents::put_grant(to, *tenant, grant).await,
         Change::GrantErased { tenant, grant } => {
             sqlx::query("DELETE FROM grants WHERE tenant = $1 AND id = $2")
@@ -123,6 +124,7 @@ pub(crate) fn erases(change: &Change) -> bool {
         | Change::AgentPut(_)
         | Change::AgentErased { .. }
         | Change::KeyPut(_)
+        | Change::KeyErased(_)
         | Change::GrantPut { .. }
         | Change::GrantErased { .. }
         | Change::RequestPut(_)

@@ -44,6 +44,10 @@ fn why_a_store_cannot_be_opened() {
         },
         OpenError::ReadOnly { path: path() },
         OpenError::DiskFull { path: path() },
+        OpenError::OtherOwner {
+            path: path(),
+            uid: 1001,
+        },
         OpenError::NotPrivate {
             path: path(),
             why: "other users may enter it (mode 755)".to_owned(),
@@ -64,6 +68,8 @@ fn why_a_store_cannot_be_opened() {
           -> Nothing was lost. Make the folder writable, or use another one.
         store_failed: The disk with /home/ada/.local/share/doorward is full.
           -> Nothing was lost. Make room on the disk, then start again.
+        store_failed: /home/ada/.local/share/doorward belongs to another user of this machine (uid 1001).
+          -> Run Doorward as that user, or name a folder of your own with `--data-dir DIR`.
         store_failed: /home/ada/.local/share/doorward is not private: other users may enter it (mode 755).
           -> Make it yours alone: `chmod -R go= /home/ada/.local/share/doorward`.
         store_failed: /home/ada/.local/share/doorward cannot be opened: Input/output error (os error 5).
@@ -143,7 +149,7 @@ fn why_the_store_stays_locked() {
     ];
     insta::assert_snapshot!(told(errors.iter().map(UnlockError::refusal)), @r###"
         store_locked: There is no OS keyring to ask: no secret service provider or dbus session found.
-          -> Log in to a desktop session whose keyring is running, or use a passphrase instead; `doorward unlock` asks for one.
+          -> Log in to a desktop session whose keyring is running, then `doorward unlock`.
         store_locked: The OS keyring is locked: SS error: prompt dismissed.
           -> Unlock the OS keyring (logging in does), then `doorward unlock`.
         store_locked: The OS keyring did not answer within 10 s.

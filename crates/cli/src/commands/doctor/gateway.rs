@@ -51,11 +51,16 @@ fn ipv6() -> Check {
 fn port(port: u16) -> Check {
     match Gateway::bind(port) {
         Ok(_) => Check::ok("port", format!("{port} is free")),
-        Err(error) => Check::fail(
-            "port",
-            format!("{error}."),
-            "Or settle another one: `port = N` in config.toml.",
-        ),
+        Err(error) => {
+            let told = error.to_string();
+            // The error's own hint is about the command line; what is settled lasts.
+            let detail = told.split(". ").next().unwrap_or(&told);
+            Check::fail(
+                "port",
+                format!("{detail}."),
+                "Stop that program, or settle another port: `port = N` in config.toml.",
+            )
+        }
     }
 }
 

@@ -101,7 +101,7 @@ fn in_words(report: &Report) -> String {
         .map(|check| check.name.chars().count())
         .max()
         .unwrap_or(0);
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for Check {
         name,
         state,
@@ -114,9 +114,9 @@ fn in_words(report: &Report) -> String {
             State::Warn => "warn",
             State::Fail => "FAIL",
         };
-        text.push_str(&format!("{mark}  {name:width$}  {}\n", plain(detail)));
+        lines.push(format!("{mark}  {name:width$}  {}", plain(detail)));
         if !hint.is_empty() {
-            text.push_str(&format!("      {:width$}  → {}\n", "", plain(hint)));
+            lines.push(format!("      {:width$}  → {}", "", plain(hint)));
         }
     }
     let count = |state| {
@@ -126,10 +126,10 @@ fn in_words(report: &Report) -> String {
             .filter(|check| check.state == state)
             .count()
     };
-    text.push_str(&match (count(State::Fail), count(State::Warn)) {
+    lines.push(match (count(State::Fail), count(State::Warn)) {
         (0, 0) => "\nAll is well.".to_owned(),
         (0, warnings) => format!("\nNothing failed; {warnings} to look at."),
         (failures, _) => format!("\n{failures} failed."),
     });
-    text
+    lines.join("\n")
 }

@@ -21,6 +21,7 @@ pub(super) fn check(folders: &Folders) -> Vec<Check> {
         })
         .collect();
     checks.push(folder("data folder", &folders.data, true));
+    checks.extend(disk(&folders.data));
     checks.push(folder("config folder", &folders.config, false));
     checks.push(folder("state folder", &folders.state, true));
     checks.push(runtime(folders.runtime.as_deref()));
@@ -59,7 +60,9 @@ fn folder(name: &str, path: &Path, private: bool) -> Check {
         return Check::fail(
             name,
             format!("{shown} belongs to another user (uid {}).", found.uid()),
-            format!("Take it over as root: `chown -R {ours} {shown}`."),
+            format!(
+                "Run the command as that user. If it should be yours, take it over as root: `chown -R {ours} {shown}`."
+            ),
         );
     }
     let others = found.mode() & 0o077;
@@ -76,6 +79,32 @@ fn folder(name: &str, path: &Path, private: bool) -> Check {
     Check::ok(name, format!("{shown} (mode {:03o})", found.mode() & 0o777))
 }
 
+/// Whether the disk of the store takes writes. A store needs little; what is needed at once is a refresh's worth.
+fn disk(data: &Path) -> Option<Check> {
+    const NAME: &str = "disk";
+    const MEBIBYTE: u64 = 1024 * 1024;
+    let found = rustix::fs::statvfs(data).ok()?;
+    let shown = data.display();
+    if found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Some(Check::fail(
+            NAME,
+            format!("the disk with {shown} is mounted read-only."),
+            "Mount it for writing, or name another folder with `--data-dir DIR`.",
+        ));
+    }
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let left = format!("{} MiB free", free / MEBIBYTE);
+    Some(match free {
+        ..MEBIBYTE => Check::fail(
+            NAME,
+            format!("the disk with {shown} is full."),
+            "Make room there. Nothing is lost: what cannot be written is refused, and fresh tokens wait in memory.",
+        ),
+        free if free < 16 * MEBIBYTE => Check::warn(NAME, left, "Make room on the disk soon."),
+        _ => Check::ok(NAME, left),
+    })
+}
+
 fn runtime(base: Option<&Path>) -> Check {
     const NAME: &str = "XDG_RUNTIME_DIR";
     let Some(base) = base else {
@@ -88,7 +117,7 @@ fn runtime(base: Option<&Path>) -> Check {
     let shown = base.display();
     let uid = rustix::process::geteuid().as_raw();
     match std::fs::metadata(base) {
-        Ok(found) if found.uid() == uid && found.mode() & 0o077 == 0 => {
+        Ok(found) if found.uid() == uid && !is_open_to_others(&found) => {
             Check::ok(NAME, format!("{shown}"))
         }
         Ok(found) => Check::warn(
@@ -106,4 +135,9 @@ fn runtime(base: Option<&Path>) -> Check {
             "Log in anew, or unset it.",
         ),
     }
+}
+
+fn is_open_to_others(found: &std::fs::Metadata) -> bool {
+    let others = 0o077;
+    found.mode() & others != 0
 }

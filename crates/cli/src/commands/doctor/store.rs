@@ -6,8 +6,8 @@ use doorward_broker::{Clock as _, SystemClock};
 use doorward_core::health::Health;
 
 use super::Check;
-use crate::link::{Context, Link, holder};
-use crate::words::{health, moment};
+use crate::link::{Context, Link, wants_passphrase};
+use crate::words::{count, health, moment};
 
 /// What the other checks go on with.
 #[derive(Default)]
@@ -32,7 +32,8 @@ pub(super) async fn check(context: &mut Context, checks: &mut Vec<Check>) -> Fou
             return found;
         }
     };
-    checks.push(key(&status));
+    let status = opened_if_that_needs_nobody(context, &mut link, status, checks).await;
+    checks.push(key(&status, link.is_running_elsewhere()));
     match status.pin_set {
         Some(true) => checks.push(Check::ok("approval PIN", "set")),
         Some(false) => checks.push(Check::warn(
@@ -48,6 +49,13 @@ pub(super) async fn check(context: &mut Context, checks: &mut Vec<Check>) -> Fou
             Err(failure) => checks.push(Check::failed("connections", failure)),
         }
         checks.extend(found.connections.iter().map(connection));
+        if status.tokens_unsaved > 0 {
+            checks.push(Check::fail(
+                "fresh tokens",
+                format!("of {} in memory alone, because the store cannot take them", count(status.tokens_unsaved, "connection are", "connections are")),
+                "Make room on the disk before you stop Doorward: they are stored by themselves then.",
+            ));
+        }
         checks.push(match status.revocations_owed {
             0 => Check::ok("revocations", "none owed"),
             owed => Check::warn(
@@ -74,7 +82,7 @@ async fn reach(context: &mut Context, checks: &mut Vec<Check>) -> Option<Link> {
         }
     };
     if let Some(link) = running {
-        checks.push(match holder(&context.folders.data) {
+        checks.push(match doorward_broker::holder(&context.folders.data) {
             Some(holder) => Check::ok(
                 "running",
                 format!(
@@ -89,7 +97,7 @@ async fn reach(context: &mut Context, checks: &mut Vec<Check>) -> Option<Link> {
         checks.push(Check::ok("store", "in use by the running Doorward"));
         return Some(link);
     }
-    if let Some(holder) = holder(&context.folders.data) {
+    if let Some(holder) = doorward_broker::holder(&context.folders.data) {
         checks.push(Check::fail(
             "running",
             format!(
@@ -124,10 +132,31 @@ async fn reach(context: &mut Context, checks: &mut Vec<Check>) -> Option<Link> {
     }
 }
 
-fn key(status: &Status) -> Check {
+/// A store of our own opening that opens with a passphrase, where a file holds that.
+async fn opened_if_that_needs_nobody(
+    context: &Context,
+    link: &mut Link,
+    status: Status,
+    checks: &mut Vec<Check>,
+) -> Status {
+    let is_ours = !link.is_running_elsewhere();
+    if !(is_ours && context.passphrase.is_unattended() && status.store == StoreState::Locked) {
+        return status;
+    }
+    if let Err(failure) = context.unlock_as(link, status.store, true).await {
+        checks.push(Check::failed("passphrase", failure));
+    }
+    link.ask(Request::Status).await.unwrap_or(status)
+}
+
+fn key(status: &Status, is_running: bool) -> Check {
     let source = status.keys.as_deref().unwrap_or("not chosen yet");
     match (status.store, &status.locked_because) {
         (StoreState::Unlocked, _) => Check::ok("store key", format!("had from the {source}")),
+        (StoreState::Locked, _) if !is_running && wants_passphrase(status) => Check::ok(
+            "store key",
+            "comes from a passphrase, which is asked for when needed",
+        ),
         (_, Some(refusal)) => {
             Check::fail("store key", refusal.detail.clone(), refusal.hint.clone())
         }
@@ -155,10 +184,18 @@ fn connection(connection: &ConnectionView) -> Check {
                 connection.name
             ),
         ),
-        Health::Degraded { .. } | Health::RateLimited { .. } => Check::warn(
+        Health::Degraded { .. } => Check::warn(
             &name,
             words,
-            "Nothing to do: Doorward tries again by itself.",
+            format!(
+                "Doorward tries again by itself. If it stays so, connect it again: `doorward connect --name {}`.",
+                connection.name
+            ),
+        ),
+        Health::RateLimited { .. } => Check::warn(
+            &name,
+            words,
+            "Nothing to do: Doorward waits for that long, and tries again by itself.",
         ),
         Health::ReconnectRequired { .. } => Check::fail(
             &name,
