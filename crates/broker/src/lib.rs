@@ -1,6 +1,6 @@
 //! The running application.
 //!
-//! One task owns the state and has one mailbox ([`actor`]); callers hold a cheap [`Handle`]. Decisions are made by
+//! One task owns the state and has one mailbox (`actor`); callers hold a cheap [`Handle`]. Decisions are made by
 //! `doorward-core`, written by `doorward-store`, and only then seen by anyone: after every change a copy of the book
 //! is published, and the warm path reads that copy without a lock. Calls to providers run in tasks of their own and
 //! report back as messages, so that nothing a provider does can hold up anybody else.

@@ -1,5 +1,5 @@
-//! An agent asks to be let in ([`asking`]), a person answers ([`answering`]), the agent fetches its
-//! key ([`fetching`]), and what has become old goes ([`sweeping`]).
+//! An agent asks to be let in (`asking`), a person answers (`answering`), the agent fetches its
+//! key (`fetching`), and what has become old goes (`sweeping`).
 
 mod answering;
 mod asking;
