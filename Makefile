@@ -26,6 +26,7 @@ demo: ## the whole story on this machine, with no account
 test: ## every test that ends in reasonable time; starts what it needs by itself
 	scripts/setup test
 	npm --prefix tests/peers test --silent
+	npm --prefix ui test --silent
 	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test $(LOCKED)
 
 check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
@@ -35,6 +36,7 @@ check: ## format, lints, architecture, licences, unused dependencies, documentat
 	cargo deny $(LOCKED) --log-level error --exclude-dev check --allow unused-wrapper bans
 	cargo deny $(LOCKED) --log-level error check licenses sources
 	cargo machete
+	npm --prefix ui run check --silent
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(LOCKED)
 	git grep --untracked -lE '^#!.*bash' | xargs shellcheck
 	scripts/check-repo
@@ -52,4 +54,4 @@ bench: ## measure against a bare floor on this machine
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean
-	rm -rf tests/peers/node_modules
+	rm -rf tests/peers/node_modules ui/node_modules ui/dist

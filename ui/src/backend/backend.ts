@@ -1,0 +1,62 @@
+// What the window may ask of the program behind it. Two answer: Tauri's commands, and plain data for a browser.
+
+import type {
+  AgentRevoked,
+  ConnectAsk,
+  ConnectionView,
+  ConsentStarted,
+  Disconnected,
+  Goto,
+  PauseTarget,
+  Problem,
+  Snapshot,
+  Terms,
+} from './bindings.ts';
+
+export type Unlisten = () => void;
+
+/** Every call that fails rejects with a {@link Problem}. */
+export interface Backend {
+  snapshot(): Promise<Snapshot>;
+
+  connect(ask: ConnectAsk): Promise<ConsentStarted>;
+  openConsent(flow: string): Promise<void>;
+  awaitConsent(flow: string): Promise<ConnectionView>;
+  pasteConsent(flow: string, address: string): Promise<ConnectionView>;
+  cancelConsent(flow: string): Promise<void>;
+  disconnect(name: string): Promise<Disconnected>;
+
+  approve(code: string, terms: Terms): Promise<string>;
+  deny(code: string): Promise<void>;
+  revokeAgent(agent: string): Promise<AgentRevoked>;
+  setPaused(target: PauseTarget, paused: boolean): Promise<number>;
+
+  unlock(passphrase: string | null): Promise<void>;
+  takeOver(): Promise<void>;
+  quit(): Promise<void>;
+  /** Closes the window that asks; the program decides whether it is hidden or gone. */
+  closeWindow(): Promise<void>;
+
+  onChanged(heard: (snapshot: Snapshot) => void): Promise<Unlisten>;
+  onGoto(heard: (target: Goto) => void): Promise<Unlisten>;
+}
+
+/** Another Doorward holds the folder: the one problem of `snapshot` that has a screen of its own. */
+export const FOLDER_HELD = 'folder_held';
+
+/** Whatever was thrown, as a problem that can be shown. */
+export function asProblem(thrown: unknown): Problem {
+  if (typeof thrown === 'object' && thrown !== null && 'message' in thrown) {
+    const { code, message, hint } = thrown as Record<string, unknown>;
+    return {
+      code: typeof code === 'string' ? code : 'internal',
+      message: String(message),
+      hint: typeof hint === 'string' ? hint : 'Try again. If it stays so, start Doorward again.',
+    };
+  }
+  return {
+    code: 'internal',
+    message: typeof thrown === 'string' ? thrown : 'Doorward failed.',
+    hint: 'Try again. If it stays so, start Doorward again.',
+  };
+}

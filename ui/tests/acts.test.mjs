@@ -1,0 +1,430 @@
+// What a person does in the window, and what the program is then asked: by mouse, by keyboard alone, and live.
+
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+
+import { open } from './harness.mjs';
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/** @type {Awaited<ReturnType<typeof open>>} */
+let pages;
+before(async () => {
+  pages = await open();
+});
+after(() => pages.close());
+
+/**
+ * What the program was asked, by one command; the last of them.
+ * @param {Page} page @param {string} command
+ * @returns {Promise<any>}
+ */
+async function asked(page, command) {
+  const calls = await page.evaluate(() => window.doorwardDemo.calls);
+  return calls.filter((/** @type {any} */ call) => call.command === command).at(-1)?.argument;
+}
+
+/**
+ * Changes the demo's data as the program would; the function runs in the page.
+ * @param {Page} page @param {string} changed
+ */
+async function change(page, changed) {
+  await page.evaluate((text) => {
+    // A function from text would be refused by the CSP; what is needed is data.
+    const { requests, connections } = JSON.parse(text);
+    window.doorwardDemo.change((before, makers) => ({
+      ...(requests ? { requests: requests.map((/** @type {any} */ r) => makers.request(Date.now(), r.name, r.code, r.more ?? {})) } : {}),
+      ...(connections
+        ? { connections: before.connections.map((/** @type {any} */ c) => ({ ...c, ...connections[c.name] })) }
+        : {}),
+    }));
+  }, changed);
+}
+
+/**
+ * Presses Tab until the focus is on what is described, as a person without a mouse does.
+ * @param {Page} page @param {import('playwright-core').Locator} wanted
+ */
+async function tabTo(page, wanted) {
+  const target = await wanted.first().elementHandle();
+  for (let presses = 0; presses < 80; presses += 1) {
+    await page.keyboard.press('Tab');
+    if (await page.evaluate((element) => document.activeElement === element, target)) return;
+  }
+  assert.fail(`Tab does not lead to ${wanted}`);
+}
+
+/** @param {Page} page @param {string} name */
+const button = (page, name) => page.getByRole('button', { name, exact: true });
+
+test('the keyboard alone connects: choose, review, open, connected', async () => {
+  const { page, complaints, close } = await pages.visit('demo=empty');
+  await tabTo(page, button(page, 'Connect…'));
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: 'Connect' }).waitFor();
+  await tabTo(page, page.getByRole('radio', { name: /Workspaces that you pick/ }));
+  await page.keyboard.press('ArrowDown');
+  await tabTo(page, page.getByRole('checkbox', { name: /Reading only/ }));
+  await page.keyboard.press('Space');
+  await tabTo(page, button(page, 'Review'));
+  await page.keyboard.press('Enter');
+  await page.getByText('reading only', { exact: true }).waitFor();
+  assert.equal(await asked(page, 'open_consent'), undefined, 'the browser stays shut until the person has read the review');
+  assert.deepEqual(await asked(page, 'connect'), {
+    provider: 'fastio',
+    base: null,
+    scope: 'org',
+    read_only: true,
+    tenant: null,
+    name: 'fastio',
+    agent_name: null,
+  });
+  await tabTo(page, button(page, 'Open the browser'));
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: 'Connected fastio' }).waitFor();
+  assert.ok(await page.getByText('Organisations that you pick, reading only').isVisible());
+  await tabTo(page, button(page, 'Done'));
+  await page.keyboard.press('Enter');
+  await page.getByRole('article', { name: 'fastio' }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main', 'the keyboard goes on in the page');
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('the keyboard alone approves: narrow, then give', async () => {
+  const { page, close } = await pages.visit('demo=request', { page: 'approval.html' });
+  await tabTo(page, page.getByRole('combobox', { name: 'It may use' }));
+  await page.keyboard.press('ArrowDown');
+  await tabTo(page, page.getByRole('radio', { name: /Both, as asked/ }));
+  await page.keyboard.press('ArrowDown');
+  assert.ok(await page.getByRole('radio', { name: /Proxy/ }).isChecked());
+  await tabTo(page, page.getByRole('checkbox', { name: /Reading only/ }));
+  await page.keyboard.press('Space');
+  await tabTo(page, page.getByText('Paths and tools'));
+  await page.keyboard.press('Enter');
+  await tabTo(page, page.getByLabel('Only paths that begin with'));
+  await page.keyboard.type('/workspace/1/\n/workspace/2/');
+  await tabTo(page, page.getByLabel('Only these MCP tools'));
+  await page.keyboard.type('storage');
+  await tabTo(page, page.getByRole('radio', { name: 'Until you revoke it' }));
+  await page.keyboard.press('ArrowRight');
+  await page.locator('button[aria-disabled="false"]', { hasText: 'Approve' }).waitFor();
+  await tabTo(page, button(page, 'Approve'));
+  await page.keyboard.press('Space');
+  await page.getByRole('heading', { name: /Approved\. My agent may use work through the proxy door/ }).waitFor();
+  assert.deepEqual(await asked(page, 'approve'), {
+    code: 'BCDF-GHJK',
+    terms: {
+      connection: 'work',
+      doors: ['proxy'],
+      policy: {
+        read_only: true,
+        path_prefixes: ['/workspace/1/', '/workspace/2/'],
+        methods: [],
+        tools: ['storage'],
+        ask_each_time: false,
+      },
+      lifetime: 'hour',
+    },
+  });
+  await tabTo(page, button(page, 'Close'));
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => window.doorwardDemo.calls.some(({ command }) => command === 'close_window'));
+  await close();
+});
+
+test('the keyboard alone revokes, and comes back from the question without having done it', async () => {
+  const { page, close } = await pages.visit('demo=one');
+  await tabTo(page, page.getByRole('link', { name: 'Agents' }));
+  await page.keyboard.press('Enter');
+  await tabTo(page, button(page, 'Revoke…'));
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', { name: 'Revoke My agent?' }).waitFor();
+  assert.ok(await button(page, 'Cancel').evaluate((element) => element === document.activeElement), 'the harmless answer has the focus');
+  await page.keyboard.press('Escape');
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  assert.ok(await button(page, 'Revoke…').evaluate((element) => element === document.activeElement), 'the focus is back where it was');
+  assert.equal(await asked(page, 'revoke_agent'), undefined);
+  await page.keyboard.press('Enter');
+  await tabTo(page, page.getByRole('dialog').getByRole('button', { name: 'Revoke' }));
+  await page.keyboard.press('Enter');
+  await page.getByText('Revoked My agent. Its keys open nothing any more.').first().waitFor();
+  assert.equal(await asked(page, 'revoke_agent'), 'agent-my-agent');
+  assert.equal(await page.getByRole('article').count(), 0);
+  await close();
+});
+
+test('nothing that was under way when the window came up approves', async () => {
+  const { page, close } = await pages.visit('demo=token', { page: 'approval.html' });
+  const approve = button(page, 'Approve');
+  assert.notEqual(await page.evaluate(() => document.activeElement?.textContent), 'Approve');
+  // In the first moment neither mouse nor key does anything.
+  await approve.focus();
+  await page.keyboard.press('Enter');
+  await approve.click({ force: true });
+  assert.equal(await asked(page, 'approve'), undefined);
+  await page.locator('button[aria-disabled="false"]', { hasText: 'Approve' }).waitFor();
+  // A key that is held down repeats, and a repeat is no deliberate act.
+  await approve.evaluate((element) => {
+    const held = new KeyboardEvent('keydown', { key: 'Enter', repeat: true, cancelable: true, bubbles: true });
+    if (element.dispatchEvent(held)) throw new Error('the repeat was let through');
+  });
+  // Back from another window, it rests again.
+  await page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  await page.locator('button[aria-disabled="true"]', { hasText: 'Approve' }).waitFor();
+  await approve.click({ force: true });
+  assert.equal(await asked(page, 'approve'), undefined);
+  // Enter in a field approves nothing either.
+  await page.locator('button[aria-disabled="false"]', { hasText: 'Approve' }).waitFor();
+  await page.getByRole('radio', { name: 'For an hour' }).focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await asked(page, 'approve'), undefined);
+  await close();
+});
+
+test('as asked is what is given where the person changes nothing', async () => {
+  const { page, close } = await pages.visit('demo=request', { page: 'approval.html' });
+  await button(page, 'Approve').click();
+  await page.getByRole('heading', { name: /Approved/ }).waitFor();
+  const { terms } = await asked(page, 'approve');
+  assert.deepEqual([terms.connection, terms.doors, terms.lifetime], [null, null, 'until_revoked']);
+  await close();
+});
+
+test('the token door and limits exclude each other, and the window says why', async () => {
+  const { page, close } = await pages.visit('demo=token', { page: 'approval.html' });
+  const readOnly = page.getByRole('checkbox', { name: /Reading only/ });
+  assert.ok(await readOnly.isDisabled());
+  assert.ok(await page.getByText("A token in an agent's hands cannot be limited.").isVisible());
+  await page.getByRole('radio', { name: /Proxy/ }).check();
+  await readOnly.check();
+  await page.getByRole('radio', { name: /^Token/ }).check();
+  await button(page, 'Approve').click();
+  await page.getByRole('heading', { name: /Approved/ }).waitFor();
+  const { terms } = await asked(page, 'approve');
+  assert.deepEqual(terms.doors, ['token']);
+  assert.equal(terms.policy.read_only, false, 'a limit that is greyed out is not sent');
+  await close();
+});
+
+test('a connection that is not there has to be replaced before anything is given', async () => {
+  const { page, close } = await pages.visit('demo=unknown', { page: 'approval.html' });
+  assert.ok(await page.getByRole('radio', { name: /While the program runs/ }).isDisabled(), 'nobody would notice its end');
+  await page.waitForTimeout(1400);
+  assert.equal(await button(page, 'Approve').getAttribute('aria-disabled'), 'true');
+  await page.getByRole('combobox').selectOption('fastio');
+  await button(page, 'Approve').click();
+  await page.getByRole('heading', { name: /Approved/ }).waitFor();
+  assert.equal((await asked(page, 'approve')).terms.connection, 'fastio');
+  await close();
+});
+
+test('no request takes the place of another under the hand', async () => {
+  const { page, close } = await pages.visit('demo=request', { page: 'approval.html' });
+  await page.getByRole('heading', { name: /My agent/ }).waitFor();
+  await change(page, JSON.stringify({ requests: [{ name: 'Another', code: 'WXYZ-WXYZ' }] }));
+  await page.getByRole('heading', { name: 'This request is over' }).waitFor();
+  await button(page, '1 more request waits: show the next').click();
+  await page.getByRole('heading', { name: /Another/ }).waitFor();
+  assert.equal(await button(page, 'Approve').getAttribute('aria-disabled'), 'true', 'the rest begins anew');
+  await close();
+});
+
+test('a request is chosen by the address the window opens with, and by a notification', async () => {
+  const { page, close } = await pages.visit('demo=many&request=request-zxwv-tsrq', { page: 'approval.html' });
+  assert.match(await page.locator('h1').innerText(), /unnamed agent/);
+  await page.evaluate(() => window.doorwardDemo.goto({ page: 'approvals', request: 'request-bcdf-ghjk' }));
+  await page.getByRole('heading', { name: /Tidy helper/ }).waitFor();
+  await close();
+});
+
+test('the code is spelled, and the claim is called a claim', async () => {
+  const { page, close } = await pages.visit('demo=request', { page: 'approval.html' });
+  assert.ok((await page.getByText('Code: B, C, D, F, dash, G, H, J, K').count()) === 1);
+  assert.match(await page.locator('h1').innerText(), /calls itself/);
+  await close();
+});
+
+test('what happens elsewhere is shown and said at once', async () => {
+  const { page, close } = await pages.visit('demo=one');
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await change(page, JSON.stringify({ connections: { fastio: { health: { state: 'reconnect_required', why: 'the provider ended it' } } } }));
+  await page.getByText('Reconnect required', { exact: true }).waitFor();
+  assert.match(await page.getByRole('status').innerText(), /fastio: Reconnect required/);
+  assert.match(await page.getByRole('link', { name: /Connections/ }).innerText(), /1/);
+  await change(page, JSON.stringify({ requests: [{ name: 'Newcomer', code: 'BCDF-GHJK' }] }));
+  await page.getByRole('link', { name: /Approvals 1 waiting/ }).waitFor();
+  assert.match(await page.getByRole('status').innerText(), /Newcomer asks for approval/);
+  const asks = await page.evaluate(() => window.doorwardDemo.calls.filter(({ command }) => command === 'snapshot').length);
+  assert.equal(asks, 1, 'nothing is polled');
+  await close();
+});
+
+test('a notification leads to its page and its connection', async () => {
+  const { page, close } = await pages.visit('demo=errors');
+  await page.getByRole('link', { name: 'Agents' }).click();
+  await page.evaluate(() => window.doorwardDemo.goto({ page: 'connections', connection: 'over' }));
+  await page.waitForFunction(() => document.activeElement?.textContent === 'over');
+  await close();
+});
+
+test('times go on by themselves, and only while something needs it', async () => {
+  const { page, close } = await pages.visit('demo=ending', { page: 'approval.html' });
+  await page.getByText('ends in 1 second').waitFor();
+  await close();
+
+  const still = await pages.visit('demo=empty');
+  const timers = await still.page.evaluate(async () => {
+    let set = 0;
+    const { setTimeout: real } = window;
+    window.setTimeout = Object.assign((/** @type {TimerHandler} */ act, /** @type {number | undefined} */ wait) => {
+      set += 1;
+      return real(act, wait);
+    });
+    await new Promise((resolve) => real(resolve, 1500));
+    return set;
+  });
+  assert.equal(timers, 0, 'a page that shows no time sets no timer');
+  await still.close();
+});
+
+test('a consent that is given up is cancelled, wherever the person goes instead', async () => {
+  const { page, close } = await pages.visit('demo=empty&consent=wait');
+  await button(page, 'Connect…').click();
+  await button(page, 'Review').click();
+  await button(page, 'Open the browser').click();
+  await page.getByText('Answer in your browser.').waitFor();
+  await page.getByRole('link', { name: 'Agents' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor();
+  await page.waitForTimeout(150);
+  assert.equal(await asked(page, 'cancel_consent'), 'flow-1');
+  await close();
+});
+
+test('the address can be pasted where the browser cannot reach this machine', async () => {
+  const { page, close } = await pages.visit('demo=empty&consent=wait');
+  await button(page, 'Connect…').click();
+  await button(page, 'Review').click();
+  await button(page, 'Open the browser').click();
+  await page.getByText('The browser is on another machine').click();
+  await page.getByLabel('Address that the browser was sent to').fill(' http://127.0.0.1:5/callback?code=c&state=s ');
+  await button(page, 'Use this address').click();
+  await page.getByRole('heading', { level: 1, name: 'Connected fastio' }).waitFor();
+  assert.deepEqual(await asked(page, 'paste_consent'), { flow: 'flow-1', address: 'http://127.0.0.1:5/callback?code=c&state=s' });
+  await close();
+});
+
+test('reconnecting asks for what the connection had, by its name', async () => {
+  const { page, close } = await pages.visit('demo=errors');
+  await button(page, 'Reconnect…').click();
+  await button(page, 'Review').click();
+  await button(page, 'Open the browser').waitFor();
+  assert.deepEqual(await asked(page, 'connect'), {
+    provider: null,
+    base: null,
+    scope: 'workspace',
+    read_only: false,
+    tenant: null,
+    name: 'over',
+    agent_name: null,
+  });
+  await close();
+});
+
+test('a second connection gets a name, a tenant and an address of its own', async () => {
+  const { page, close } = await pages.visit('demo=one');
+  await button(page, 'Connect…').click();
+  await page.getByLabel('Name of the connection').fill('fastio');
+  await button(page, 'Review').click();
+  assert.ok(await page.getByText('There is a connection “fastio”.').isVisible());
+  assert.equal(await asked(page, 'connect'), undefined);
+  await page.getByLabel('Name of the connection').fill('');
+  await page.getByLabel('Tenant').fill('work');
+  await page.getByLabel('Another address of Fast.io').fill('http://127.0.0.1:9');
+  await button(page, 'Review').click();
+  await page.getByText('127.0.0.1:9', { exact: true }).waitFor();
+  const ask = await asked(page, 'connect');
+  assert.deepEqual([ask.name, ask.tenant, ask.base], ['fastio-2', 'work', 'http://127.0.0.1:9']);
+  await close();
+});
+
+test('pausing goes for one connection, one agent, and all', async () => {
+  const { page, close } = await pages.visit('demo=one');
+  await button(page, 'Pause').click();
+  await page.getByText('Paused', { exact: true }).waitFor();
+  assert.deepEqual(await asked(page, 'set_paused'), { target: { connection: 'fastio' }, paused: true });
+  await button(page, 'Resume').click();
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await button(page, 'Pause all agents').click();
+  await page.getByRole('region', { name: 'All agents are paused' }).waitFor();
+  assert.deepEqual(await asked(page, 'set_paused'), { target: 'all_agents', paused: true });
+  await button(page, 'Resume all').click();
+  await page.getByRole('region', { name: 'All agents are paused' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'Agents' }).click();
+  await button(page, 'Pause').click();
+  await button(page, 'Resume').waitFor();
+  assert.deepEqual(await asked(page, 'set_paused'), { target: { agent: 'agent-my-agent' }, paused: true });
+  await close();
+});
+
+test('disconnecting says before and after what becomes of a token that was handed out', async () => {
+  const { page, close } = await pages.visit('demo=many');
+  const card = page.getByRole('article', { name: 'fastio', exact: true });
+  await card.getByRole('button', { name: 'Disconnect…' }).click();
+  const dialog = page.getByRole('dialog');
+  assert.match(await dialog.innerText(), /8 agents lose it at once/);
+  assert.match(await dialog.innerText(), /may work there until .*in 42 minutes/);
+  await dialog.getByRole('button', { name: 'Disconnect' }).click();
+  await page.getByRole('region', { name: 'What was done' }).waitFor();
+  assert.match(await page.getByRole('region', { name: 'What was done' }).innerText(), /not confirmed the end yet[\s\S]*in 42 minutes/);
+  await close();
+});
+
+test('a locked store is opened, a new one gets its passphrase, a held folder is taken over', async () => {
+  for (const [query, act] of /** @type {const} */ ([
+    ['demo=locked', async (/** @type {Page} */ page) => button(page, 'Try again').click()],
+    [
+      'demo=passphrase',
+      async (/** @type {Page} */ page) => {
+        await page.getByLabel('Passphrase').fill('open');
+        await page.keyboard.press('Enter');
+      },
+    ],
+    [
+      'demo=new',
+      async (/** @type {Page} */ page) => {
+        await page.getByLabel('Passphrase').fill('new one');
+        await page.getByLabel('The same once more').fill('new one');
+        await button(page, 'Use this passphrase').click();
+      },
+    ],
+    ['demo=held', async (/** @type {Page} */ page) => button(page, 'Take over').click()],
+  ])) {
+    const { page, close } = await pages.visit(query);
+    await act(page);
+    await page.getByRole('heading', { level: 1, name: 'Connections' }).waitFor();
+    await close();
+  }
+});
+
+test('every refusal is shown with what to do next, and the act can be tried again', async () => {
+  for (const code of ['provider_unavailable', 'provider_unsafe', 'name_taken', 'account_differs', 'store_failed']) {
+    const { page, close } = await pages.visit(`demo=empty&fail=connect:${code}`);
+    await button(page, 'Connect…').click();
+    await button(page, 'Review').click();
+    const alert = page.getByRole('alert');
+    await alert.waitFor();
+    assert.equal(await alert.locator('p').count(), 2, code);
+    await page.locator('button[aria-disabled="false"]', { hasText: 'Review' }).waitFor();
+    await close();
+  }
+});
+
+test('the command of the first steps can be copied', async () => {
+  const { page, close } = await pages.visit('demo=connected');
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await button(page, 'Copy').click();
+  await button(page, 'Copied').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'doorward pair "My agent" --scope fastio:proxy');
+  await close();
+});
