@@ -1,9 +1,12 @@
 //! What the person sees and what they end or pause.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use doorward_core::connection::Connection;
 use doorward_core::decide::revoking;
-use doorward_core::ids::ConnectionId;
-use doorward_core::key::KeyStanding;
+use doorward_core::ids::{AgentId, ConnectionId};
+use doorward_core::key::{KeyRecord, KeyStanding};
 use doorward_core::name::Name;
 use doorward_core::pairing::Verdict;
 use doorward_core::problem::Refusal;
@@ -15,10 +18,20 @@ use crate::views::{AgentRevoked, AgentView, ConnectionView, GrantView, RequestVi
 impl Actor {
     pub(super) fn connections(&self) -> Result<Vec<ConnectionView>, Refusal> {
         self.check_unlocked()?;
+        // Counted in one pass: with many agents, a pass for each connection is what a person waits for.
+        let mut agents: HashMap<ConnectionId, usize> = HashMap::new();
+        for grant in self
+            .book()
+            .grants()
+            .filter(|grant| !grant.is_over(self.now()))
+        {
+            *agents.entry(grant.connection).or_default() += 1;
+        }
+        let count = |row: &Connection| agents.get(&row.id).copied().unwrap_or_default();
         let mut views: Vec<_> = self
             .book()
             .connections()
-            .map(|row| self.view_of(row))
+            .map(|row| self.view_of(row, count(row)))
             .collect();
         views.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(views)
@@ -26,12 +39,16 @@ impl Actor {
 
     pub(super) fn connection_view(&self, id: ConnectionId) -> Result<ConnectionView, Refusal> {
         match self.book().connection(id) {
-            Some(row) => Ok(self.view_of(row)),
+            Some(row) => {
+                let grants = self.book().grants_for(row.id);
+                let agents = grants.filter(|grant| !grant.is_over(self.now())).count();
+                Ok(self.view_of(row, agents))
+            }
             None => Err(doorward_core::decide::serving::unknown("")),
         }
     }
 
-    fn view_of(&self, row: &Connection) -> ConnectionView {
+    fn view_of(&self, row: &Connection, agents: usize) -> ConnectionView {
         ConnectionView {
             id: row.id.to_string(),
             name: row.name.clone(),
@@ -48,11 +65,7 @@ impl Actor {
             connected_at: row.connected_at,
             access_expires_at: row.access_expires_at,
             proven_at: row.proven_at,
-            agents: self
-                .book()
-                .grants_for(row.id)
-                .filter(|grant| !grant.is_over(self.now()))
-                .count(),
+            agents,
         }
     }
 
@@ -64,6 +77,10 @@ impl Actor {
     pub(super) fn agents(&self) -> Result<Vec<AgentView>, Refusal> {
         self.check_unlocked()?;
         let now = self.now();
+        let mut keys_by_agent: HashMap<AgentId, Vec<&Arc<KeyRecord>>> = HashMap::new();
+        for key in self.book().keys() {
+            keys_by_agent.entry(key.agent).or_default().push(key);
+        }
         let mut views: Vec<_> = self
             .book()
             .agents()
@@ -81,7 +98,7 @@ impl Actor {
                             lifetime: grant.lifetime,
                         })
                     });
-                let last_use = |key: &doorward_core::key::KeyRecord| {
+                let last_use = |key: &KeyRecord| {
                     let metered = self
                         .published
                         .key_meters
@@ -89,7 +106,7 @@ impl Actor {
                         .and_then(|meter| meter.last_used());
                     metered.max(key.last_used_at)
                 };
-                let keys: Vec<_> = self.book().keys_of(agent.id).collect();
+                let keys = keys_by_agent.get(&agent.id).map_or(&[][..], Vec::as_slice);
                 AgentView {
                     id: agent.id.to_string(),
                     name: agent.name.as_str().to_owned(),

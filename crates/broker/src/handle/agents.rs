@@ -180,6 +180,7 @@ impl Handle {
     pub fn connections_of(&self, caller: &Caller) -> Result<Vec<AgentConnection>, Refusal> {
         let published = self.shared.published.load();
         published.check_unlocked()?;
+        serving::check_not_paused(caller)?;
         Ok(published.connections_of(caller, self.now()))
     }
 

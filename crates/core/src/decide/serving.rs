@@ -62,6 +62,18 @@ pub fn unauthenticated(detail: &str) -> Refusal {
     )
 }
 
+/// Whether a caller may use anything at all just now. It may always look at, and end, its own keys.
+pub fn check_not_paused(caller: &Caller) -> Result<(), Refusal> {
+    if caller.agent.paused {
+        return Err(Refusal::new(
+            Code::AgentPaused,
+            "A person paused this agent.",
+            "Wait until it is resumed in Doorward (`doorward resume`).",
+        ));
+    }
+    Ok(())
+}
+
 /// What a caller may use: a connection of its own tenant, and its grant for it.
 pub struct Access<'a> {
     /// The connection.
@@ -81,13 +93,7 @@ pub fn access<'a>(
     name: Option<&Name>,
     door: Door,
 ) -> Result<Access<'a>, Refusal> {
-    if caller.agent.paused {
-        return Err(Refusal::new(
-            Code::AgentPaused,
-            "A person paused this agent.",
-            "Wait until it is resumed in Doorward (`doorward resume`).",
-        ));
-    }
+    check_not_paused(caller)?;
     let found = match name {
         Some(name) => named(book, caller, name)?,
         None => only(book, now, caller, door)?,
