@@ -322,7 +322,8 @@ impl Pass {
             .expect("the data folder is there")
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| !name.starts_with("doorward.") && name != "control.sock")
+            .filter(|name| !name.starts_with("doorward."))
+            .filter(|name| !["control.sock", "endpoint.json"].contains(&name.as_str()))
             .collect();
         assert!(
             leftovers.is_empty(),
