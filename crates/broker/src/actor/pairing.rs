@@ -7,7 +7,7 @@ use doorward_core::decide::{pairing, revoking};
 use doorward_core::grant::{Door, Lifetime, Rights};
 use doorward_core::ids::{AgentId, KeyId, RequestId};
 use doorward_core::key::{AgentKey, KeyHash};
-use doorward_core::name::{ClaimedName, Name};
+use doorward_core::name::ClaimedName;
 use doorward_core::pairing::{
     Approval, ApprovalRequest, POLL_INTERVAL, Program, REQUEST_LIFE, Wanted, user_code,
 };
@@ -159,7 +159,7 @@ impl Actor {
         // What is asked is looked at before the PIN is: a mistyped code must not cost a try.
         let request = pairing::request_with_code(self.book(), now, code)?.clone();
         let approval = self.approval(&request, &terms)?;
-        let scope = self.scope_of(&approval);
+        let scope = pairing::scope_given(self.book(), &approval);
         let plan = pairing::approve(
             self.book(),
             now,
@@ -200,7 +200,7 @@ impl Actor {
             grants: vec![(row.id, rights)],
             lifetime: self.lifetime(terms.lifetime, None)?,
         };
-        let scope = self.scope_of(&approval);
+        let scope = pairing::scope_given(self.book(), &approval);
         let key = AgentKey::from_random(random::bytes());
         let fresh = (KeyId::from_random(random::bytes()), key.hash());
         let plan = pairing::add(
@@ -273,22 +273,6 @@ impl Actor {
                 }
             },
         })
-    }
-
-    fn scope_of(&self, approval: &Approval) -> String {
-        let name = |id| self.book().connection(id).map(|row| row.name.clone());
-        let words = approval.grants.iter().filter_map(|(id, rights)| {
-            let name: Name = name(*id)?;
-            Some(
-                rights
-                    .doors()
-                    .iter()
-                    .map(|door| format!("{name}:{door}"))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            )
-        });
-        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Whether a person is there. This is the one place where an approval's proof is checked.

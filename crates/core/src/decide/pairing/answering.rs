@@ -236,7 +236,9 @@ fn let_in(
     plan
 }
 
-fn scope_given(book: &Book, approval: &Approval) -> String {
+/// The scope that an approval gives, as `NAME:door` words.
+#[must_use]
+pub fn scope_given(book: &Book, approval: &Approval) -> String {
     let words = approval.grants.iter().filter_map(|(id, rights)| {
         let name = &book.connection(*id)?.name;
         Some(
