@@ -44,9 +44,9 @@ check: ## format, lints, architecture, licences, unused dependencies, documentat
 fmt: ## format the code
 	cargo fmt --all
 
-soak: ## the long tests: those marked #[ignore = "soak: …"]
+soak: ## the long tests: those whose names begin with soak
 	scripts/setup test
-	DOORWARD_PROGRAMS=$(BUILT)/release cargo test --release $(LOCKED) -- --ignored --nocapture
+	cargo test --release $(LOCKED) --package doorward-e2e -- --ignored --nocapture soak
 
 bench: ## measure against a bare floor on this machine
 	scripts/setup bench

@@ -147,21 +147,40 @@ async fn killed_anywhere_in_the_story_nothing_confirmed_is_lost_and_nothing_is_h
         "DOORWARD_KILL_SEED={} plays the same kills again",
         dice.seed()
     );
+    let tallies = Box::pin(play_four_passes(&mut dice)).await;
+    println!("{tallies:?}");
+    let kills: usize = tallies.iter().map(|tally| tally.kills).sum();
+    assert_eq!(kills, 4 * STORY.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "soak: a thousand kills take several minutes"]
+async fn soak_killed_a_thousand_times_nothing_confirmed_is_lost() {
+    let mut dice = Dice::from_variable("DOORWARD_KILL_SEED");
+    println!(
+        "DOORWARD_KILL_SEED={} plays the same kills again",
+        dice.seed()
+    );
+    let mut kills = 0;
+    while kills < 1000 {
+        let tallies = Box::pin(play_four_passes(&mut dice)).await;
+        println!("{tallies:?}");
+        kills += tallies.iter().map(|tally| tally.kills).sum::<usize>();
+    }
+}
+
+/// Plays the story four times at once, so that every step meets every sort of moment.
+async fn play_four_passes(dice: &mut Dice) -> [Tally; 4] {
     let [first, second, third, fourth] = [0, 1, 2, 3].map(|pass| {
         let moments: Vec<(Step, Moment)> = STORY
             .iter()
             .enumerate()
-            .map(|(place, step)| (*step, Moment::draw(*step, pass + place, &mut dice)))
+            .map(|(place, step)| (*step, Moment::draw(*step, pass + place, dice)))
             .collect();
         async move { Pass::begin().await.play(&moments).await }
     });
     let (first, second, third, fourth) = tokio::join!(first, second, third, fourth);
-    let mut kills = 0;
-    for tally in [first, second, third, fourth] {
-        println!("{tally:?}");
-        kills += tally.kills;
-    }
-    assert_eq!(kills, 4 * STORY.len());
+    [first, second, third, fourth]
 }
 
 impl Pass {
