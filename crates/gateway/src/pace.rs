@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 /// A limit is exact to this.
 const BEAT: Duration = Duration::from_secs(1);
@@ -32,6 +33,14 @@ enum Phase {
     Busy = 1,
     /// Nothing is under way.
     Idle = 2,
+}
+
+/// What a beat has seen.
+pub(crate) enum Seen {
+    /// The connection has stood in one phase for too long.
+    Overdue,
+    /// The gateway stops.
+    Stopping,
 }
 
 /// Where a connection is: a phase in the low bits, above it how many phases there were.
@@ -62,12 +71,17 @@ impl Pace {
         self.0.store(count << 2 | phase as u64, Ordering::Relaxed);
     }
 
-    /// Ends when the connection has stood in one phase for too long.
-    pub(crate) async fn overdue(&self) {
+    /// Ends when the connection has stood in one phase for too long, or when the gateway stops. Both
+    /// are looked at once a beat: to be woken for a stop, every connection would have to ask a shared
+    /// place for it each time that it is polled, which a warm request pays for.
+    pub(crate) async fn watch(&self, stopping: &watch::Receiver<bool>) -> Seen {
         let mut seen = self.0.load(Ordering::Relaxed);
         let mut age = 0;
         loop {
             tokio::time::sleep(BEAT).await;
+            if *stopping.borrow() {
+                return Seen::Stopping;
+            }
             let mark = self.0.load(Ordering::Relaxed);
             age = if mark == seen { age + 1 } else { 0 };
             seen = mark;
@@ -77,7 +91,7 @@ impl Pace {
                 _ => false,
             };
             if is_over {
-                return;
+                return Seen::Overdue;
             }
         }
     }
@@ -138,15 +152,16 @@ impl AsyncWrite for Paced {
 mod tests {
     use super::*;
 
-    /// How long `overdue` takes on the paused clock while `marks` are made once a second.
+    /// How long it takes to be overdue on the paused clock while `marks` are made once a second.
     async fn seconds_until_overdue(pace: &Pace, mark: impl Fn(u64, &Pace)) -> u64 {
-        let mut overdue = std::pin::pin!(pace.overdue());
+        let (_going_on, stopping) = watch::channel(false);
+        let mut overdue = std::pin::pin!(pace.watch(&stopping));
         for second in 0..1000 {
             mark(second, pace);
             let second_over = tokio::time::sleep(BEAT);
             tokio::select! {
                 biased;
-                () = &mut overdue => return second,
+                _ = &mut overdue => return second,
                 () = second_over => {}
             }
         }

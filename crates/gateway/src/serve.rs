@@ -31,7 +31,7 @@ use tower_service::Service as _;
 use crate::ask::Gate;
 use crate::failure::{self, Failure};
 use crate::guard::Names;
-use crate::pace::{Pace, Paced};
+use crate::pace::{Pace, Paced, Seen};
 use crate::peer::{self, Peer};
 use crate::routes;
 
@@ -157,9 +157,7 @@ async fn converse(
         .header_read_timeout(None)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
-    let mut overdue = pin!(pace.overdue());
-    let mut stopping = site.stopping.clone();
-    let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
+    let mut watched = pin!(pace.watch(&site.stopping));
     let mut is_stopping = false;
     loop {
         tokio::select! {
@@ -170,13 +168,16 @@ async fn converse(
                 }
                 return;
             }
-            () = &mut overdue => {
-                tracing::debug!("a slow connection was cut off");
-                return;
-            }
-            _ = &mut stopped, if !is_stopping => {
-                is_stopping = true;
-                connection.as_mut().graceful_shutdown();
+            seen = &mut watched, if !is_stopping => match seen {
+                Seen::Overdue => {
+                    tracing::debug!("a slow connection was cut off");
+                    return;
+                }
+                // What is under way is answered; the gateway waits for it only so long.
+                Seen::Stopping => {
+                    is_stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
     }
