@@ -11,7 +11,7 @@
 //! route; the route parses (`ask`), asks the broker's handle and answers, or fails
 //! (`failure`). The warm path of `GET /v1/token` takes no lock, no database and no boxed layer.
 //!
-//! Later issues add the routes `/proxy/NAME/…`, `/mcp/NAME`, `/sse/NAME`, `/v1/events`, `/metrics`,
+//! Still to come are the routes `/proxy/NAME/…`, `/mcp/NAME`, `/sse/NAME`, `/v1/events`, `/metrics`,
 //! `/oauth/authorize` and `/reconnect/ID`; their place is the end of the table in [`routes`], and
 //! until then they are addresses like any other that there is nothing at.
 
