@@ -5,11 +5,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use doorward_broker::Keys;
 use doorward_broker::handle::LifetimeAsk;
 use doorward_core::grant::Door;
 use doorward_core::name::Name;
-
-use crate::settings::KeysChoice;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -335,6 +334,24 @@ pub(crate) struct Token {
     /// Read the agent key from this file, not from `DOORWARD_KEY`; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Where the key of a new store comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeysChoice {
+    /// The operating system's keyring
+    Keyring,
+    /// A passphrase that you type
+    Passphrase,
+}
+
+impl From<KeysChoice> for Keys {
+    fn from(choice: KeysChoice) -> Self {
+        match choice {
+            KeysChoice::Keyring => Self::Keyring,
+            KeysChoice::Passphrase => Self::Passphrase,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use doorward_gateway::endpoint::{self, FindError};
 use doorward_gateway::peer::{self, CannotTell};
+use doorward_host::Folders;
 use url::{Host, Url};
 
 use crate::failure::{Failure, Outcome};
-use crate::folders::Folders;
 
 const VARIABLE: &str = "DOORWARD_URL";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 
 use doorward_core::problem::{Code, Refusal};
+use doorward_host::{BadSettings, NoFolder};
 
 use crate::exit::{Exit, OWN_CODES};
 
@@ -100,6 +101,18 @@ impl From<Refusal> for Failure {
             hint,
             retry_after_seconds,
         }
+    }
+}
+
+impl From<NoFolder> for Failure {
+    fn from(error: NoFolder) -> Self {
+        Self::new("config_invalid", error.to_string(), NoFolder::HINT)
+    }
+}
+
+impl From<BadSettings> for Failure {
+    fn from(error: BadSettings) -> Self {
+        Self::new("config_invalid", error.to_string(), error.hint)
     }
 }
 

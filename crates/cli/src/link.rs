@@ -9,20 +9,15 @@ use std::time::Duration;
 use doorward_broker::control::{self, Client, Request, SecretText};
 use doorward_broker::shell::Headless;
 use doorward_broker::views::{Status, StoreState};
-use doorward_broker::{
-    ApprovalRoom, Config, Handle, Holder, HolderKind, Keys, Running, StartError, SystemClock,
-};
+use doorward_broker::{Handle, Holder, HolderKind, Keys, Running, StartError, SystemClock};
 use doorward_core::problem::{Code, Refusal};
+use doorward_host::{Folders, Settings};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Outcome};
-use crate::folders::Folders;
 use crate::output::Output;
 use crate::passphrase::PassphraseFrom;
-use crate::settings::Settings;
 
-/// One call to a provider may take this long.
-pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Another command holds the folder for a moment only; this long it is waited for.
 const OTHERS_END_WITHIN: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(100);
@@ -187,7 +182,7 @@ impl Context {
             if let Some(link) = self.running().await? {
                 return Ok(link);
             }
-            crate::hardening::forbid_looking_in();
+            doorward_host::hardening::forbid_looking_in();
             match self.start(HolderKind::Command, self.keys(None)).await {
                 Ok((handle, running)) => {
                     self.own = Some((handle.clone(), running));
@@ -211,21 +206,15 @@ impl Context {
         holder: HolderKind,
         keys: Keys,
     ) -> Result<(Handle, Running), StartError> {
-        let config = Config {
-            data: self.folders.data.clone(),
-            providers: self.folders.providers(),
-            holder,
-            keys,
-            approval: ApprovalRoom::Terminal,
-            provider_timeout: PROVIDER_TIMEOUT,
-        };
+        let config = doorward_host::config(&self.folders, holder, keys);
         doorward_broker::start(config, Arc::new(Headless), Arc::new(SystemClock)).await
     }
 
     /// Where the key of a new store comes from.
-    pub(crate) fn keys(&self, flag: Option<crate::settings::KeysChoice>) -> Keys {
-        flag.or(self.settings.keys)
-            .map_or(Keys::Keyring, Keys::from)
+    pub(crate) fn keys(&self, flag: Option<crate::args::KeysChoice>) -> Keys {
+        flag.map(Keys::from)
+            .or(self.settings.keys)
+            .unwrap_or(Keys::Keyring)
     }
 
     /// Opens the store of a broker in this process, asking for the passphrase where it needs one.

@@ -11,14 +11,10 @@ mod commands;
 mod endpoint;
 mod exit;
 mod failure;
-mod folders;
-mod hardening;
 mod link;
-mod logs;
 mod output;
 mod passphrase;
 mod pin;
-mod settings;
 mod signals;
 mod terminal;
 mod words;
@@ -29,15 +25,14 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use doorward_host::{Folders, Settings, hardening, logs};
 
 use crate::args::{Arguments, Command};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::folders::Folders;
 use crate::link::Context;
 use crate::output::Output;
 use crate::passphrase::PassphraseFrom;
-use crate::settings::Settings;
 use crate::signals::Signals;
 
 /// What is left to do in the background when a command is over gets this long.
@@ -72,12 +67,12 @@ fn main() -> ExitCode {
 async fn run(output: Output, arguments: Arguments) -> Outcome {
     let mut signals =
         Signals::listen().map_err(|error| Failure::io("Signals cannot be listened for", &error))?;
-    let folders = Folders::find(arguments.data_dir.as_deref())?;
+    let folders = Folders::find(arguments.data_dir.as_deref()).map_err(Failure::from)?;
     let settings = match (Settings::read(&folders.config), &arguments.command) {
         (Ok(settings), _) => settings,
         // It says itself what is wrong with the file, and looks at the rest all the same.
         (Err(_), Command::Doctor) => Settings::default(),
-        (Err(failure), _) => return Err(failure),
+        (Err(bad), _) => return Err(bad.into()),
     };
     if !matches!(arguments.command, Command::Serve(_)) {
         logs::to_stderr();

@@ -140,7 +140,7 @@ pub(super) async fn add(context: &mut Context, ask: AgentsAdd) -> Outcome {
     )?;
     context.check_terminal_approves()?;
     let terminal = Terminal::required("Adding an agent")?;
-    crate::hardening::forbid_looking_in();
+    doorward_host::hardening::forbid_looking_in();
     let mut link = context.on_store().await?;
     let doors = rights.doors().to_vec();
     let name = ClaimedName::clean(&ask.name);

@@ -73,7 +73,7 @@ pub(super) async fn approve(context: &mut Context, ask: Approve) -> Outcome {
     let mut link = context.running_required().await?;
     context.check_terminal_approves()?;
     let terminal = Terminal::required("Approving")?;
-    crate::hardening::forbid_looking_in();
+    doorward_host::hardening::forbid_looking_in();
     let request = waiting(&mut link, &ask.code).await?;
     let lifetime = LifetimeAsk::from(ask.limits.lifetime.unwrap_or_default());
     let doors: Vec<Door> = ask.door.iter().copied().map(Door::from).collect();

@@ -11,7 +11,7 @@ use crate::passphrase::PassphraseFrom;
 use crate::words::count;
 
 pub(super) async fn rotate(context: &mut Context, ask: KeysRotate) -> Outcome {
-    crate::hardening::forbid_looking_in();
+    doorward_host::hardening::forbid_looking_in();
     let mut link = context.on_store().await?;
     let status: Status = link.ask(Request::Status).await?;
     if let Some(refusal) = status.locked_because {

@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 
 pub(super) async fn run(context: &mut Context) -> Outcome {
     let terminal = Terminal::required("Choosing the approval PIN")?;
-    crate::hardening::forbid_looking_in();
+    doorward_host::hardening::forbid_looking_in();
     let mut link = context.on_any_store().await?;
     let status: Status = link.ask(Request::Status).await?;
     if let Some(refusal) = status.locked_because {

@@ -1,31 +1,26 @@
 //! `doorward serve`: the broker, its control socket and the gateway, in the foreground until a signal comes.
 //!
 //! The order matters. The folder is held before anything in it is touched; the port is taken before a person is asked
-//! for anything; `endpoint.json` appears when an agent that reads it gets an answer; and everything goes in the
-//! opposite order.
+//! for anything; and callers are let in last (`doorward_host::open`).
 
-use std::io;
-use std::path::PathBuf;
-
-use doorward_broker::control::{self, Request};
+use doorward_broker::control::Request;
 use doorward_broker::views::{Status, StoreState};
 use doorward_broker::{Handle, HolderKind, Keys};
-use doorward_gateway::endpoint::{self, Announcement};
 use doorward_gateway::{BindError, Gateway};
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use crate::args::Serve;
 use crate::failure::{Failure, Outcome};
-use crate::folders::Folders;
 use crate::link::{Context, Link, wants_passphrase};
 use crate::output::failure_text;
 use crate::signals::Signals;
 use crate::terminal::Terminal;
 
+const LOOK_CLOSER: &str = "`doorward doctor` looks closer.";
+
 pub(super) async fn run(context: &mut Context, ask: Serve, signals: &mut Signals) -> Outcome {
-    crate::logs::of_serve(&context.folders.log());
-    crate::hardening::forbid_looking_in();
+    doorward_host::logs::of_serve(&context.folders.log());
+    doorward_host::hardening::forbid_looking_in();
     let port = ask
         .port
         .or(context.settings.port)
@@ -64,41 +59,21 @@ async fn serve(
         prepared = prepare(context, handle, keys) => prepared?,
         _ = signals.next() => return Err(Failure::interrupted()),
     }
-    let control = control::serve(&context.folders.data, handle.clone());
-    let control = control
+    let mut open = doorward_host::open(&context.folders, handle, gateway)
         .await
-        .map_err(|error| Failure::io("The control socket cannot be made", &error))?;
-    let _socket = Cleared(control::socket_path(&context.folders.data));
-    let control = tokio::spawn(control);
-    let (stop, stopping) = oneshot::channel::<()>();
-    let mut served = tokio::spawn({
-        let handle = handle.clone();
-        async move {
-            gateway
-                .run(handle, async { stopping.await.unwrap_or_default() })
-                .await
-        }
-    });
-    let _endpoint = announce(context, &url)?;
+        .map_err(|error| Failure::new("failed", format!("{error}."), LOOK_CLOSER))?;
     let answer = json!({ "url": url, "pid": std::process::id() });
     context
         .output
         .answer(&answer, |_| format!("Doorward listens at {url}"))?;
-    tracing::info!(%url, "listening");
     let ended = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping");
-            control.abort();
-            // A gateway that cannot hear this is gone already.
-            let _heard: Result<(), ()> = stop.send(());
-            served.await
+            open.close().await
         }
-        ended = &mut served => ended,
+        ended = open.failed() => ended,
     };
-    let gateway_failed = |error: &io::Error| Failure::io("The gateway failed", error);
-    ended
-        .map_err(|error| gateway_failed(&io::Error::other(error)))?
-        .map_err(|error| gateway_failed(&error))
+    ended.map_err(|error| Failure::io("The gateway failed", &error))
 }
 
 fn not_bound(error: &BindError) -> Failure {
@@ -155,41 +130,4 @@ async fn prepare(context: &Context, handle: &Handle, keys: Keys) -> Outcome {
         (Some(true) | None, _) => {}
     }
     Ok(())
-}
-
-/// A file that goes with this process.
-struct Cleared(PathBuf);
-
-impl Drop for Cleared {
-    fn drop(&mut self) {
-        // One that is gone already is what is wanted.
-        let _gone: io::Result<()> = std::fs::remove_file(&self.0);
-    }
-}
-
-/// `endpoint.json`, for as long as this process serves.
-struct Announced(Option<Announcement>);
-
-impl Drop for Announced {
-    fn drop(&mut self) {
-        if let Some(Err(error)) = self.0.take().map(Announcement::withdraw) {
-            tracing::warn!(%error, "endpoint.json could not be removed");
-        }
-    }
-}
-
-/// Writes `endpoint.json`, for agents to find the gateway. A runtime folder that is named and cannot be used, as it
-/// happens after `su`, is no reason not to serve.
-fn announce(context: &Context, url: &str) -> Outcome<Announced> {
-    let Folders { data, runtime, .. } = &context.folders;
-    let announcement = match endpoint::announce(url, runtime.as_deref(), data) {
-        Err(error) if runtime.is_some() => {
-            tracing::warn!(%error, "the runtime folder cannot be used: endpoint.json lies in the data folder");
-            endpoint::announce(url, None, data)
-        }
-        announced => announced,
-    };
-    let announcement =
-        announcement.map_err(|error| Failure::io("endpoint.json cannot be written", &error))?;
-    Ok(Announced(Some(announcement)))
 }

@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 use crate::link::{Context, wants_passphrase};
 
 pub(super) async fn run(context: &mut Context, ask: Unlock) -> Outcome {
-    crate::hardening::forbid_looking_in();
+    doorward_host::hardening::forbid_looking_in();
     let mut link = context.running_required().await?;
     let status: Status = link.ask(Request::Status).await?;
     let already = status.store == StoreState::Unlocked;

@@ -100,10 +100,12 @@ fn the_list_of_flags_is_whole_and_none_of_them_answers_for_a_person() {
 #[test]
 fn the_list_of_variables_is_whole_and_none_of_them_answers_for_a_person() {
     let mut found = BTreeSet::new();
-    let mut folders = vec![std::path::PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src"
-    ))];
+    let mut folders = [
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../host/src"),
+    ]
+    .map(std::path::PathBuf::from)
+    .to_vec();
     let mut reads = BTreeSet::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -4,9 +4,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use doorward_host::{Folders, Settings};
+
 use super::Check;
-use crate::folders::Folders;
-use crate::settings::Settings;
 
 pub(super) fn check(folders: &Folders) -> Vec<Check> {
     let mut checks: Vec<Check> = folders
@@ -27,7 +27,7 @@ pub(super) fn check(folders: &Folders) -> Vec<Check> {
     checks.push(runtime(folders.runtime.as_deref()));
     checks.push(match Settings::read(&folders.config) {
         Ok(_) => Check::ok("config.toml", "readable, or not there"),
-        Err(failure) => Check::failed("config.toml", failure),
+        Err(bad) => Check::failed("config.toml", bad.into()),
     });
     checks
 }

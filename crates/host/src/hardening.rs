@@ -4,7 +4,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 
 /// For every command: files are for their owner alone, and a crash leaves no core on the disk.
-pub(crate) fn apply() {
+pub fn apply() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let none = Rlimit {
         current: Some(0),
@@ -16,7 +16,7 @@ pub(crate) fn apply() {
 
 /// For commands that hold the store's secrets or a person's PIN: other programs of the same user may not look into
 /// the memory. Agents' commands stay as they are, for Doorward has to see which program asks.
-pub(crate) fn forbid_looking_in() {
+pub fn forbid_looking_in() {
     #[cfg(target_os = "linux")]
     if let Err(error) =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)

@@ -1,4 +1,4 @@
-//! The log of `doorward serve`: JSON lines in a file that cannot grow without bound, and warnings on standard error.
+//! The log of a program that serves: JSON lines in a file that cannot grow without bound, and warnings on standard error.
 //!
 //! A log is read by more people than a store. The libraries that carry requests could print headers and bodies at
 //! their finer levels, so nothing below a warning is taken from them, whatever `DOORWARD_LOG` says.
@@ -43,7 +43,7 @@ fn is_told(metadata: &Metadata<'_>) -> bool {
 }
 
 /// Errors on standard error, for commands: what else there is to say they say themselves.
-pub(crate) fn to_stderr() {
+pub fn to_stderr() {
     let plain = tracing_subscriber::fmt::layer()
         .without_time()
         .with_target(false)
@@ -56,7 +56,7 @@ pub(crate) fn to_stderr() {
 }
 
 /// JSON lines in the folder, and warnings on standard error. Where the folder cannot be written, only the latter.
-pub(crate) fn of_serve(folder: &Path) {
+pub fn of_serve(folder: &Path) {
     let file = RotatedFile::open(folder.join(FILE), LARGEST_FILE);
     let (file, failed) = match file {
         Ok(file) => (Some(file), None),

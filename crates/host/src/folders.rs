@@ -5,36 +5,39 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Outcome};
-
 const NAME: &str = "doorward";
+
+/// There is nowhere to keep anything.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "There is no folder to keep anything in: neither HOME nor XDG_DATA_HOME holds an absolute path."
+)]
+pub struct NoFolder;
+
+impl NoFolder {
+    /// What to do next.
+    pub const HINT: &str = "Set HOME to your home folder, then run this again.";
+}
 
 /// The folders of this person's Doorward.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folders {
+pub struct Folders {
     /// The store, the lock, the control socket.
-    pub(crate) data: PathBuf,
+    pub data: PathBuf,
     /// `config.toml` and `providers/`.
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
     /// Logs.
-    pub(crate) state: PathBuf,
+    pub state: PathBuf,
     /// `$XDG_RUNTIME_DIR`, below which `doorward/endpoint.json` lies as long as the session lasts. Not everybody has one.
-    pub(crate) runtime: Option<PathBuf>,
+    pub runtime: Option<PathBuf>,
     /// Variables that hold no absolute path and were therefore ignored.
-    pub(crate) ignored: Vec<&'static str>,
+    pub ignored: Vec<&'static str>,
 }
 
 impl Folders {
     /// Finds the folders from the environment; `data` is what the person named instead.
-    pub(crate) fn find(data: Option<&Path>) -> Outcome<Self> {
-        let from_environment = Self::from(data, |name| std::env::var_os(name));
-        from_environment.ok_or_else(|| {
-            Failure::new(
-                "config_invalid",
-                "There is no folder to keep anything in: neither HOME nor XDG_DATA_HOME holds an absolute path.",
-                "Set HOME to your home folder, then run this again.",
-            )
-        })
+    pub fn find(data: Option<&Path>) -> Result<Self, NoFolder> {
+        Self::from(data, |name| std::env::var_os(name)).ok_or(NoFolder)
     }
 
     fn from(data: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
@@ -74,23 +77,26 @@ impl Folders {
     }
 
     /// Where further provider manifests lie.
-    pub(crate) fn providers(&self) -> PathBuf {
+    #[must_use]
+    pub fn providers(&self) -> PathBuf {
         self.config.join("providers")
     }
 
     /// Where the logs lie.
-    pub(crate) fn log(&self) -> PathBuf {
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
         self.state.join("log")
     }
 
     /// Whether a store was made there.
-    pub(crate) fn has_store(&self) -> bool {
+    #[must_use]
+    pub fn has_store(&self) -> bool {
         self.data.join("doorward.db").exists()
     }
 }
 
 /// Makes a folder, and those above it, for this person alone. One that exists is left as it is.
-pub(crate) fn make_private(path: &Path) -> std::io::Result<()> {
+pub fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)

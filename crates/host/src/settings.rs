@@ -1,46 +1,54 @@
 //! `config.toml`: what a person settles once. Flags win over it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use doorward_broker::Keys;
 use serde::Deserialize;
 
-use crate::failure::{Failure, Outcome};
-
 /// What `config.toml` may hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// The gateway's port.
-    pub(crate) port: Option<u16>,
+    pub port: Option<u16>,
     /// Where the key of a new store comes from.
-    pub(crate) keys: Option<KeysChoice>,
+    #[serde(deserialize_with = "keys_in_words")]
+    pub keys: Option<Keys>,
 }
 
-/// Where the key of a new store comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KeysChoice {
-    /// The operating system's keyring
-    Keyring,
-    /// A passphrase that you type
-    Passphrase,
+/// `config.toml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be used: {why}.", path.display())]
+pub struct BadSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+    /// What to do next.
+    pub hint: &'static str,
 }
 
-impl From<KeysChoice> for Keys {
-    fn from(choice: KeysChoice) -> Self {
-        match choice {
-            KeysChoice::Keyring => Self::Keyring,
-            KeysChoice::Passphrase => Self::Passphrase,
-        }
+/// The words a person writes for where a key comes from.
+fn keys_in_words<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Keys>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Word {
+        Keyring,
+        Passphrase,
     }
+    Ok(Some(match Word::deserialize(deserializer)? {
+        Word::Keyring => Keys::Keyring,
+        Word::Passphrase => Keys::Passphrase,
+    }))
 }
 
 impl Settings {
     /// Reads `config.toml` of the config folder. A file that is not there says nothing; one that cannot be
     /// understood is an error, for a setting that silently does not count is worse than none.
-    pub(crate) fn read(config: &Path) -> Outcome<Self> {
+    pub fn read(config: &Path) -> Result<Self, BadSettings> {
         let path = config.join("config.toml");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -60,23 +68,19 @@ impl Settings {
     }
 }
 
-fn unusable(path: &Path, why: &str, hint: &str) -> Failure {
-    Failure::new(
-        "config_invalid",
-        format!(
-            "{} cannot be used: {}.",
-            path.display(),
-            why.trim_end_matches('.')
-        ),
+fn unusable(path: &Path, why: &str, hint: &'static str) -> BadSettings {
+    BadSettings {
+        path: path.to_owned(),
+        why: why.trim_end_matches('.').to_owned(),
         hint,
-    )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Outcome<Settings> {
+    fn read(text: &str) -> Result<Settings, BadSettings> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         Settings::read(folder.path())
@@ -89,17 +93,17 @@ mod tests {
             settings,
             Settings {
                 port: Some(1234),
-                keys: Some(KeysChoice::Passphrase)
+                keys: Some(Keys::Passphrase)
             }
         );
         assert_eq!(read("").unwrap(), Settings::default());
         let unknown = read("port = 1\n\nprot = 2\n").unwrap_err();
         assert!(
-            unknown.detail.contains("line 3: unknown field `prot`"),
+            unknown.why.contains("line 3: unknown field `prot`"),
             "{}",
-            unknown.detail
+            unknown.why
         );
-        assert!(read("port = 70000").unwrap_err().detail.contains("line 1"));
-        assert!(read("port = ").unwrap_err().detail.contains("line 1"));
+        assert!(read("port = 70000").unwrap_err().why.contains("line 1"));
+        assert!(read("port = ").unwrap_err().why.contains("line 1"));
     }
 }
