@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check fmt soak bench clean
+.PHONY: help setup build demo test check bindings fmt soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -40,6 +40,9 @@ check: ## format, lints, architecture, licences, unused dependencies, documentat
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(LOCKED)
 	git grep --untracked -lE '^#!.*bash' | xargs shellcheck
 	scripts/check-repo
+
+bindings: ## write the window's types from the program's
+	DOORWARD_WRITE_BINDINGS=1 cargo test $(LOCKED) --package doorward-desktop bindings
 
 fmt: ## format the code
 	cargo fmt --all

@@ -1,3 +1,27 @@
+//! Declares the commands, so that each is closed to every window whose capability does not name it.
+
+use tauri_build::{AppManifest, Attributes};
+
+/// As they stand in `src/commands.rs`; a test compares the two.
+const COMMANDS: &[&str] = &[
+    "snapshot",
+    "connect",
+    "open_consent",
+    "await_consent",
+    "paste_consent",
+    "cancel_consent",
+    "disconnect",
+    "approve",
+    "deny",
+    "revoke_agent",
+    "set_paused",
+    "unlock",
+    "take_over",
+    "quit",
+];
+
 fn main() {
-    tauri_build::build();
+    let attributes = Attributes::new().app_manifest(AppManifest::new().commands(COMMANDS));
+    tauri_build::try_build(attributes)
+        .expect("the Tauri configuration, capabilities and icons are in order");
 }

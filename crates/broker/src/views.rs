@@ -7,6 +7,7 @@ use doorward_core::grant::{Door, Lifetime, Policy};
 use doorward_core::health::Health;
 use doorward_core::name::Name;
 use doorward_core::pairing::Program;
+use doorward_core::provider::Manifest;
 use doorward_core::secret::AccessToken;
 use doorward_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,51 @@ pub struct AgentConnection {
     pub health: Health,
 }
 
+/// A provider that can be connected, as the person sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct ProviderOffer {
+    /// The name it is asked for by.
+    pub name: String,
+    /// The name shown to people.
+    pub title: String,
+    /// What can be asked for; nothing where the provider lists nothing.
+    pub scopes: Vec<ScopeOffer>,
+    /// What is asked for when the person chooses nothing.
+    pub default_scope: String,
+}
+
+/// A scope word that can be asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct ScopeOffer {
+    /// The word.
+    pub word: String,
+    /// What a person calls it.
+    pub title: String,
+    /// What choosing it means.
+    pub explains: String,
+}
+
+impl From<Manifest> for ProviderOffer {
+    fn from(manifest: Manifest) -> Self {
+        let scopes = manifest.known_scopes.into_iter().map(|known| ScopeOffer {
+            word: known.word,
+            title: known.title,
+            explains: known.explains,
+        });
+        Self {
+            scopes: scopes.collect(),
+            name: manifest.name,
+            title: manifest.title,
+            default_scope: manifest.default_scope,
+        }
+    }
+}
+
 /// How the broker is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct Status {
     /// The version of Doorward.
     pub version: String,
@@ -74,6 +118,7 @@ pub struct Status {
 
 /// Whether the store's secrets can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum StoreState {
     /// They can.
@@ -86,6 +131,7 @@ pub enum StoreState {
 
 /// A connection as the person sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct ConnectionView {
     /// Its identifier.
     pub id: String,
@@ -123,6 +169,7 @@ pub struct ConnectionView {
 
 /// A grant as the person sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct GrantView {
     /// Its identifier.
     pub id: String,
@@ -138,6 +185,7 @@ pub struct GrantView {
 
 /// An agent as the person sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct AgentView {
     /// Its identifier.
     pub id: String,
@@ -159,6 +207,7 @@ pub struct AgentView {
 
 /// An approval request as the person sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct RequestView {
     /// Its identifier.
     pub id: String,
@@ -178,6 +227,7 @@ pub struct RequestView {
 
 /// A consent that was started: what will be asked, and where.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct ConsentStarted {
     /// Names the consent in further calls.
     pub flow: String,
@@ -199,6 +249,7 @@ pub struct ConsentStarted {
 
 /// What a disconnection did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct Disconnected {
     /// The connection's name.
     pub name: Name,
@@ -210,6 +261,7 @@ pub struct Disconnected {
 
 /// What revoking an agent did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct AgentRevoked {
     /// What it called itself.
     pub name: String,

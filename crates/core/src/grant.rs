@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 
 /// How a grant may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Door {
     /// The agent gets the access token.
@@ -58,6 +59,7 @@ impl FromStr for Door {
 /// Limits of the proxy door. With no rule at all everything the provider allows is allowed; once there is one rule,
 /// what no rule names is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Only calls that change nothing.
@@ -155,6 +157,7 @@ impl From<Rights> for RawRights {
 
 /// A running program: its number, and when it began, as numbers are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct ProgramId {
     /// The process id.
     pub pid: u32,
@@ -164,6 +167,7 @@ pub struct ProgramId {
 
 /// How long a grant lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Lifetime {
     /// Until a person revokes it.

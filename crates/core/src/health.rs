@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 /// The health of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Health {
     /// The last real call succeeded.

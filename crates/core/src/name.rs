@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 /// It stands in URLs (`/proxy/NAME/…`), in scopes (`NAME:door`) and on the command line, so it needs no quoting in
 /// any of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+#[cfg_attr(feature = "bindings", ts(type = "string"))]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 

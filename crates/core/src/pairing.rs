@@ -77,6 +77,7 @@ const MOST_WANTED: usize = 8;
 
 /// The program behind a request, as the operating system knows it. Everything but the numbers is shown only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct Program {
     /// Which process.
     pub id: ProgramId,

@@ -143,9 +143,11 @@ impl fmt::Display for Code {
 
 /// A refusal: what failed and what to do next. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[error("{detail}")]
 pub struct Refusal {
     /// What to branch on.
+    #[cfg_attr(feature = "bindings", ts(as = "String"))]
     pub code: Code,
     /// What failed, this time.
     pub detail: String,
@@ -153,6 +155,7 @@ pub struct Refusal {
     pub hint: String,
     /// When asking again makes sense.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "bindings", ts(optional))]
     pub retry_after_seconds: Option<u64>,
 }
 

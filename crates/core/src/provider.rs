@@ -11,6 +11,51 @@ use crate::problem::{Code, Refusal};
 
 const FASTIO: &str = include_str!("../manifests/fastio.toml");
 
+/// A scope word that a provider knows: the word alone in a manifest, or with what a person is told about it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "RawScope")]
+pub struct KnownScope {
+    /// The word, as it is asked for.
+    pub word: String,
+    /// What a person calls it.
+    pub title: String,
+    /// What choosing it means.
+    pub explains: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawScope {
+    Word(String),
+    Told {
+        word: String,
+        title: String,
+        #[serde(default)]
+        explains: String,
+    },
+}
+
+impl From<RawScope> for KnownScope {
+    fn from(raw: RawScope) -> Self {
+        match raw {
+            RawScope::Word(word) => Self {
+                title: word.clone(),
+                word,
+                explains: String::new(),
+            },
+            RawScope::Told {
+                word,
+                title,
+                explains,
+            } => Self {
+                word,
+                title,
+                explains,
+            },
+        }
+    }
+}
+
 /// How a provider is described, before it is resolved to addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +92,7 @@ pub struct Manifest {
     pub default_scope: String,
     /// Scope words the provider knows; empty where they are not listed.
     #[serde(default)]
-    pub known_scopes: Vec<String>,
+    pub known_scopes: Vec<KnownScope>,
     /// The parameter that asks for reading only (`r` or `rw`).
     pub access_mode_parameter: Option<String>,
     /// The parameter that labels the consent page.

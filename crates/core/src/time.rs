@@ -10,6 +10,8 @@ use time::format_description::well_known::Rfc3339;
 ///
 /// Expiry is always kept as such a moment, never as a remaining time, so that it survives restarts and sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+#[cfg_attr(feature = "bindings", ts(type = "number"))]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 

@@ -17,7 +17,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Which events go to the file, in the language of `tracing`'s `EnvFilter`.
 const FILTER_VARIABLE: &str = "DOORWARD_LOG";
-const FILE: &str = "doorward.log";
+/// The log of `doorward serve`.
+pub const OF_SERVE: &str = "doorward.log";
+/// The log of the desktop application. Not the same: for a moment both may run, and a file has one writer.
+pub const OF_DESKTOP: &str = "desktop.log";
 /// Weeks of a quiet server, and little enough to attach to a report.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 /// So many older files are kept beside the current one.
@@ -56,8 +59,8 @@ pub fn to_stderr() {
 }
 
 /// JSON lines in the folder, and warnings on standard error. Where the folder cannot be written, only the latter.
-pub fn of_serve(folder: &Path) {
-    let file = RotatedFile::open(folder.join(FILE), LARGEST_FILE);
+pub fn to_file(folder: &Path, name: &str) {
+    let file = RotatedFile::open(folder.join(name), LARGEST_FILE);
     let (file, failed) = match file {
         Ok(file) => (Some(file), None),
         Err(error) => (None, Some(error)),

@@ -1,54 +1,506 @@
-// What crosses between the window and the program. The Rust side generates this file; a test there fails when the two
-// differ. Times are milliseconds since the epoch.
+// What crosses between the window and the program. Made from the program's types by its tests: `make bindings` writes
+// it, and a test fails when the two differ. Times are milliseconds since the epoch.
+
+export type Name = string;
+
+export type Timestamp = number;
 
 export type Door = "token" | "proxy";
 
-export type Policy = { read_only: boolean, path_prefixes: Array<string>, methods: Array<string>, tools: Array<string>, ask_each_time: boolean, };
+export type Policy = { 
+/**
+ * Only calls that change nothing.
+ */
+read_only: boolean, 
+/**
+ * Only paths below these prefixes.
+ */
+path_prefixes: Array<string>, 
+/**
+ * Only these HTTP methods, in capitals.
+ */
+methods: Array<string>, 
+/**
+ * Only these MCP tools.
+ */
+tools: Array<string>, 
+/**
+ * A person is asked for each new call.
+ */
+ask_each_time: boolean, };
 
-export type ProgramId = { pid: number, started: number, };
+export type ProgramId = { 
+/**
+ * The process id.
+ */
+pid: number, 
+/**
+ * The kernel's start time of the process, in its own unit.
+ */
+started: number, };
 
-export type Program = { id: ProgramId, uid: number, executable: string, script: string | null, folder: string, parent: string | null, };
+export type Program = { 
+/**
+ * Which process.
+ */
+id: ProgramId, 
+/**
+ * The user it runs as.
+ */
+uid: number, 
+/**
+ * Its executable.
+ */
+executable: string, 
+/**
+ * The script it runs, where the executable is an interpreter.
+ */
+script: string | null, 
+/**
+ * Its working folder.
+ */
+folder: string, 
+/**
+ * The executable of its parent.
+ */
+parent: string | null, };
 
-export type Lifetime = "until_revoked" | { "until": number } | { "while_running": ProgramId };
+export type Lifetime = "until_revoked" | { "until": Timestamp } | { "while_running": ProgramId };
 
 export type LifetimeAsk = "until_revoked" | "hour" | "today" | "while_running";
 
-export type Health = { "state": "connected" } | { "state": "refreshing" } | { "state": "degraded", last_error: string, next_try: number, } | { "state": "rate_limited", until: number, } | { "state": "reconnect_required", why: string, } | { "state": "unproven" } | { "state": "paused" };
+export type Health = { "state": "connected" } | { "state": "refreshing" } | { "state": "degraded", 
+/**
+ * What was seen last.
+ */
+last_error: string, 
+/**
+ * When the next try is made at the earliest.
+ */
+next_try: Timestamp, } | { "state": "rate_limited", 
+/**
+ * Until when.
+ */
+until: Timestamp, } | { "state": "reconnect_required", 
+/**
+ * Why.
+ */
+why: string, } | { "state": "unproven" } | { "state": "paused" };
 
 export type StoreState = "unlocked" | "locked" | "new";
 
-export type Refusal = { code: string, detail: string, hint: string, retry_after_seconds?: number | null, };
+export type Refusal = { 
+/**
+ * What to branch on.
+ */
+code: string, 
+/**
+ * What failed, this time.
+ */
+detail: string, 
+/**
+ * What a person or agent does next.
+ */
+hint: string, 
+/**
+ * When asking again makes sense.
+ */
+retry_after_seconds?: number, };
 
-export type Status = { version: string, pid: number, store: StoreState, keys: string | null, pin_set: boolean | null, url: string | null, connections: number, need_reconnect: number, agents: number, requests: number, revocations_owed: number, locked_because: Refusal | null, };
+export type Status = { 
+/**
+ * The version of Doorward.
+ */
+version: string, 
+/**
+ * The process that holds the broker.
+ */
+pid: number, 
+/**
+ * `unlocked`, `locked` or `new`.
+ */
+store: StoreState, 
+/**
+ * Where the store's key comes from, once that was decided.
+ */
+keys: string | null, 
+/**
+ * Whether an approval PIN is set; nothing while the store is locked.
+ */
+pin_set: boolean | null, 
+/**
+ * Where the gateway listens, if it does.
+ */
+url: string | null, 
+/**
+ * How many connections there are.
+ */
+connections: number, 
+/**
+ * How many of them need a person.
+ */
+need_reconnect: number, 
+/**
+ * How many agents there are.
+ */
+agents: number, 
+/**
+ * How many approval requests wait.
+ */
+requests: number, 
+/**
+ * How many revocations are owed to providers.
+ */
+revocations_owed: number, 
+/**
+ * How many connections' fresh tokens are in memory alone, because the store could not take them.
+ */
+tokens_unsaved: number, 
+/**
+ * Why the store is not open, and what to do, where it is not.
+ */
+locked_because: Refusal | null, };
 
-export type ConnectionView = { id: string, name: string, tenant: string, provider: string, provider_title: string, issuer: string, account: string | null, asked: string, read_only: boolean, granted: Array<string>, granted_stated: boolean, health: Health, connected_at: number, access_expires_at: number | null, proven_at: number | null, agents: number, };
+export type ConnectionView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * Its name.
+ */
+name: Name, 
+/**
+ * Its tenant's name.
+ */
+tenant: Name, 
+/**
+ * Its provider's name.
+ */
+provider: string, 
+/**
+ * Its provider's title.
+ */
+provider_title: string, 
+/**
+ * The provider's address.
+ */
+issuer: string, 
+/**
+ * Whose account it is.
+ */
+account: string | null, 
+/**
+ * The scope that was asked for.
+ */
+asked: string, 
+/**
+ * Whether only reading was asked for.
+ */
+read_only: boolean, 
+/**
+ * What was granted.
+ */
+granted: Array<string>, 
+/**
+ * Whether the provider said what it granted.
+ */
+granted_stated: boolean, 
+/**
+ * Its health.
+ */
+health: Health, 
+/**
+ * When a person last consented.
+ */
+connected_at: Timestamp, 
+/**
+ * When its access token ends.
+ */
+access_expires_at: Timestamp | null, 
+/**
+ * The last real call that succeeded.
+ */
+proven_at: Timestamp | null, 
+/**
+ * How many agents may use it.
+ */
+agents: number, };
 
-export type GrantView = { id: string, connection: string, doors: Array<Door>, policy: Policy, lifetime: Lifetime, };
+export type GrantView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * The connection's name.
+ */
+connection: Name, 
+/**
+ * The doors.
+ */
+doors: Array<Door>, 
+/**
+ * The limits.
+ */
+policy: Policy, 
+/**
+ * How long it lasts.
+ */
+lifetime: Lifetime, };
 
-export type AgentView = { id: string, name: string, tenant: string, paused: boolean, grants: Array<GrantView>, keys: number, last_used_at: number | null, created_at: number, };
+export type AgentView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * What it calls itself.
+ */
+name: string, 
+/**
+ * Its tenant's name.
+ */
+tenant: Name, 
+/**
+ * Whether it is paused.
+ */
+paused: boolean, 
+/**
+ * What it was given.
+ */
+grants: Array<GrantView>, 
+/**
+ * How many keys it holds that open something.
+ */
+keys: number, 
+/**
+ * Its last use, to about a minute.
+ */
+last_used_at: Timestamp | null, 
+/**
+ * When it was let in.
+ */
+created_at: Timestamp, };
 
-export type RequestView = { id: string, name: string, code: string, wanted: Array<string>, program: Program | null, created_at: number, expires_at: number, };
+export type RequestView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * What the agent calls itself.
+ */
+name: string, 
+/**
+ * The code to compare.
+ */
+code: string, 
+/**
+ * What it asks for, as `NAME:door`.
+ */
+wanted: Array<string>, 
+/**
+ * The program behind it.
+ */
+program: Program | null, 
+/**
+ * When it asked.
+ */
+created_at: Timestamp, 
+/**
+ * When no answer becomes a refusal.
+ */
+expires_at: Timestamp, };
 
-export type ScopeOffer = { word: string, title: string, explains: string, };
+export type ScopeOffer = { 
+/**
+ * The word.
+ */
+word: string, 
+/**
+ * What a person calls it.
+ */
+title: string, 
+/**
+ * What choosing it means.
+ */
+explains: string, };
 
-export type ProviderOffer = { name: string, title: string, scopes: Array<ScopeOffer>, default_scope: string, };
+export type ProviderOffer = { 
+/**
+ * The name it is asked for by.
+ */
+name: string, 
+/**
+ * The name shown to people.
+ */
+title: string, 
+/**
+ * What can be asked for; nothing where the provider lists nothing.
+ */
+scopes: Array<ScopeOffer>, 
+/**
+ * What is asked for when the person chooses nothing.
+ */
+default_scope: string, };
 
-export type Snapshot = { status: Status, connections: Array<ConnectionView>, agents: Array<AgentView>, requests: Array<RequestView>, providers: Array<ProviderOffer>, };
+export type Snapshot = { 
+/**
+ * How the broker is.
+ */
+status: Status, 
+/**
+ * All connections.
+ */
+connections: Array<ConnectionView>, 
+/**
+ * All agents.
+ */
+agents: Array<AgentView>, 
+/**
+ * The approval requests that wait.
+ */
+requests: Array<RequestView>, 
+/**
+ * What can be connected.
+ */
+providers: Array<ProviderOffer>, };
 
-export type ConnectAsk = { provider: string | null, base: string | null, scope: string | null, read_only: boolean, tenant: string | null, name: string | null, agent_name: string | null, };
+export type ConnectAsk = { 
+/**
+ * A manifest's name or an issuer's address.
+ */
+provider: string | null, 
+/**
+ * Another address for the manifest's provider.
+ */
+base: string | null, 
+/**
+ * The scope.
+ */
+scope: string | null, 
+/**
+ * Whether only reading is asked for.
+ */
+read_only: boolean, 
+/**
+ * The tenant.
+ */
+tenant: Name | null, 
+/**
+ * The connection's name.
+ */
+name: Name | null, 
+/**
+ * The name the consent page shows.
+ */
+agent_name: string | null, };
 
-export type ConsentStarted = { flow: string, connection: string, provider_title: string, scope: string, read_only: boolean, agent_name: string, url: string, expires_at: number, };
+export type ConsentStarted = { 
+/**
+ * Names the consent in further calls.
+ */
+flow: string, 
+/**
+ * The connection it is for.
+ */
+connection: Name, 
+/**
+ * The provider's title.
+ */
+provider_title: string, 
+/**
+ * The scope that is asked for.
+ */
+scope: string, 
+/**
+ * Whether only reading is asked for.
+ */
+read_only: boolean, 
+/**
+ * The name the consent page shows.
+ */
+agent_name: string, 
+/**
+ * The address to open in the browser.
+ */
+url: string, 
+/**
+ * When it ends.
+ */
+expires_at: Timestamp, };
 
-export type Disconnected = { name: string, handed_out_until: number | null, confirmed: boolean, };
+export type Disconnected = { 
+/**
+ * The connection's name.
+ */
+name: Name, 
+/**
+ * Until when an access token that was handed out may still work at the provider, if one was and that is known.
+ */
+handed_out_until: Timestamp | null, 
+/**
+ * Whether the provider has confirmed the end; where it has not, the outbox goes on trying.
+ */
+confirmed: boolean, };
 
-export type AgentRevoked = { name: string, handed_out: Array<[string, number | null]>, };
+export type AgentRevoked = { 
+/**
+ * What it called itself.
+ */
+name: string, 
+/**
+ * Access tokens it was handed that may still work at the provider: connection and end.
+ */
+handed_out: Array<[Name, Timestamp | null]>, };
 
-export type Terms = { connection: string | null, doors: Array<Door> | null, policy: Policy, lifetime: LifetimeAsk | null, };
+export type Terms = { 
+/**
+ * Another connection than the one asked for.
+ */
+connection: Name | null, 
+/**
+ * Other doors than those asked for.
+ */
+doors: Array<Door> | null, 
+/**
+ * Limits.
+ */
+policy: Policy, 
+/**
+ * For how long.
+ */
+lifetime: LifetimeAsk | null, };
 
-export type PauseTarget = { "agent": string } | { "connection": string } | "all_agents";
+export type PauseTarget = { "agent": string } | { "connection": Name } | "all_agents";
 
-export type Problem = { code: string, message: string, hint: string, };
+export type Problem = { 
+/**
+ * A code of a refusal, or one of the desktop's own.
+ */
+code: string, 
+/**
+ * What failed.
+ */
+message: string, 
+/**
+ * What a person does next.
+ */
+hint: string, };
 
 export type Page = "connections" | "agents" | "approvals";
 
-export type Goto = { page: Page, connection?: string | null, request?: string | null, };
+export type Goto = { 
+/**
+ * The page.
+ */
+page: Page, 
+/**
+ * The name of a connection.
+ */
+connection?: string, 
+/**
+ * The identifier of an approval request.
+ */
+request?: string, };

@@ -56,6 +56,7 @@ export function status(changes: Partial<Status> = {}): Status {
     agents: 0,
     requests: 0,
     revocations_owed: 0,
+    tokens_unsaved: 0,
     locked_because: null,
     ...changes,
   };

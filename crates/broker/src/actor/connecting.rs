@@ -238,14 +238,25 @@ fn check_scope(manifest: &Manifest, ask: &ConnectAsk) -> Result<(), Refusal> {
             "Mend `--scope`.",
         ));
     }
-    let unknown = scope
-        .split_ascii_whitespace()
-        .find(|word| !manifest.known_scopes.iter().any(|known| known == word));
+    let unknown = scope.split_ascii_whitespace().find(|word| {
+        !manifest
+            .known_scopes
+            .iter()
+            .any(|known| known.word == *word)
+    });
     match unknown {
         Some(word) if !manifest.known_scopes.is_empty() => Err(Refusal::new(
             Code::BadRequest,
             format!("{} has no scope `{word}`.", manifest.title),
-            format!("It has: {}.", manifest.known_scopes.join(", ")),
+            format!(
+                "It has: {}.",
+                manifest
+                    .known_scopes
+                    .iter()
+                    .map(|known| known.word.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         )),
         _ => Ok(()),
     }

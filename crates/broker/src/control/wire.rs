@@ -41,6 +41,8 @@ impl SecretText {
 
 /// What to connect.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+#[cfg_attr(feature = "bindings", ts(rename = "ConnectAsk"))]
 pub struct Connect {
     /// A manifest's name or an issuer's address.
     pub provider: Option<String>,
@@ -83,6 +85,8 @@ impl From<Connect> for ConnectAsk {
 
 /// On which terms something is given.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+#[cfg_attr(feature = "bindings", ts(rename = "Terms"))]
 pub struct TermsAsk {
     /// Another connection than the one asked for.
     pub connection: Option<Name>,

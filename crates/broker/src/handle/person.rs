@@ -55,6 +55,7 @@ pub struct Terms {
 
 /// For how long a person gives something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum LifetimeAsk {
     /// Until revoked.
@@ -69,6 +70,7 @@ pub enum LifetimeAsk {
 
 /// What is paused or resumed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum PauseTarget {
     /// An agent, by name or the beginning of its identifier.

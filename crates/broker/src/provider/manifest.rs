@@ -6,6 +6,8 @@ use doorward_core::name::Name;
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::provider::{Manifest, parse_base};
 
+use crate::views::ProviderOffer;
+
 /// Finds a provider by its name (built in, or `NAME.toml` in the folder), or takes an address as that of an OAuth
 /// issuer to discover.
 pub fn find(folder: &Path, provider: &str) -> Result<Manifest, Refusal> {
@@ -34,6 +36,28 @@ pub fn find(folder: &Path, provider: &str) -> Result<Manifest, Refusal> {
     let manifest = Manifest::parse(&text)?;
     parse_base(manifest.base.as_str())?;
     Ok(manifest)
+}
+
+/// What a person may connect: the providers that are built in, then those of the folder. A manifest that cannot be
+/// used is left out here; asking for it by name says what is wrong with it.
+#[must_use]
+pub fn offers(folder: &Path) -> Vec<ProviderOffer> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut named: Vec<String> = files
+        .filter_map(|file| {
+            file.file_name()
+                .to_str()?
+                .strip_suffix(".toml")
+                .map(str::to_owned)
+        })
+        .filter(|name| name != "fastio")
+        .collect();
+    named.sort();
+    std::iter::once("fastio".to_owned())
+        .chain(named)
+        .filter_map(|name| find(folder, &name).ok())
+        .map(ProviderOffer::from)
+        .collect()
 }
 
 fn name_for(host: &str) -> String {

@@ -7,6 +7,7 @@ use doorward_broker::control::Request;
 use doorward_broker::views::{Status, StoreState};
 use doorward_broker::{Handle, HolderKind, Keys};
 use doorward_gateway::{BindError, Gateway};
+use doorward_host::logs;
 use serde_json::json;
 
 use crate::args::Serve;
@@ -19,7 +20,7 @@ use crate::terminal::Terminal;
 const LOOK_CLOSER: &str = "`doorward doctor` looks closer.";
 
 pub(super) async fn run(context: &mut Context, ask: Serve, signals: &mut Signals) -> Outcome {
-    doorward_host::logs::of_serve(&context.folders.log());
+    logs::to_file(&context.folders.log(), logs::OF_SERVE);
     doorward_host::hardening::forbid_looking_in();
     let port = ask
         .port

@@ -1,0 +1,233 @@
+//! What a person has to know, said by a notification whose button opens the right place.
+//!
+//! What is said is data ([`telling`]); showing it is one call. A notification answers nothing: its button only opens
+//! a window. Where none can be shown, the window opens by itself instead, for what needs a person and else would pass
+//! unseen.
+
+use std::time::Duration;
+
+use doorward_broker::Shell;
+use doorward_core::health::Health;
+use doorward_core::plan::Notice;
+use notify_rust::{Hint, Notification, Timeout, Urgency};
+use tauri::AppHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use crate::goto::{Goto, Page};
+use crate::keeper::Keeper;
+use crate::snapshot::Snapshot;
+use crate::windows;
+
+/// The broker's way to the person. It must not wait, so it only passes on.
+pub(crate) struct DesktopShell(UnboundedSender<Notice>);
+
+impl DesktopShell {
+    pub(crate) const fn new(notices: UnboundedSender<Notice>) -> Self {
+        Self(notices)
+    }
+}
+
+impl Shell for DesktopShell {
+    fn tell(&self, notice: &Notice) {
+        if self.0.send(notice.clone()).is_err() {
+            tracing::warn!(?notice, "nobody is left to tell a person");
+        }
+    }
+}
+
+/// Where a notification's button leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The small window, on a request.
+    Approval(String),
+    /// The main window.
+    Main(Goto),
+}
+
+/// What a notification says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Telling {
+    /// In a few words.
+    pub(crate) summary: String,
+    /// In a sentence or two.
+    pub(crate) body: String,
+    /// What the button says, and where it leads.
+    pub(crate) button: Option<(&'static str, Place)>,
+    /// Whether it stays until a person has seen it.
+    pub(crate) stays: bool,
+}
+
+/// What to say of a notice; nothing where it is over already.
+pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
+    match notice {
+        Notice::ApprovalAsked(request) => {
+            let id = request.to_string();
+            let request = snapshot.requests.iter().find(|request| request.id == id)?;
+            let program = request.program.as_ref().map_or_else(
+                || "The program behind it cannot be told.".to_owned(),
+                |program| {
+                    let program = program.script.as_ref().unwrap_or(&program.executable);
+                    format!("It runs as {program}.")
+                },
+            );
+            Some(Telling {
+                summary: format!("{} asks for approval", request.name),
+                body: format!(
+                    "{} {program} The code to compare is {}.",
+                    wanted_in_words(&request.wanted),
+                    request.code
+                ),
+                button: Some(("Review", Place::Approval(id))),
+                stays: true,
+            })
+        }
+        Notice::ReconnectNeeded(connection) => {
+            let id = connection.to_string();
+            let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+            let why = if let Health::ReconnectRequired { why, .. } = &connection.health {
+                format!("{} ", sentence(why))
+            } else {
+                String::new()
+            };
+            Some(Telling {
+                summary: format!("{} needs you to reconnect", connection.name),
+                body: format!("{why}Agents are refused until you consent again; they keep their grants."),
+                button: Some(("Reconnect", reconnect(connection.name.as_str()))),
+                stays: true,
+            })
+        }
+        Notice::Recovered(connection) => {
+            let id = connection.to_string();
+            let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+            Some(Telling {
+                summary: format!("{} works again", connection.name),
+                body: "Its agents go on by themselves.".to_owned(),
+                button: None,
+                stays: false,
+            })
+        }
+        Notice::RevocationGivenUp { name } => Some(Telling {
+            summary: format!("{name} could not be ended at its provider"),
+            body: "Doorward has erased it and refuses its agents. The provider never confirmed the end: end the session in your account there.".to_owned(),
+            button: Some(("Show", Place::Main(Goto::page(Page::Connections)))),
+            stays: true,
+        }),
+    }
+}
+
+fn reconnect(name: &str) -> Place {
+    Place::Main(Goto::connection(name))
+}
+
+fn wanted_in_words(wanted: &[String]) -> String {
+    let ways: Vec<String> = wanted
+        .iter()
+        .map(|wanted| match wanted.rsplit_once(':') {
+            Some((name, "token")) => format!("the access token of {name}"),
+            Some((name, _)) => format!("calls to {name} through Doorward"),
+            None => wanted.clone(),
+        })
+        .collect();
+    format!("It asks for {}.", ways.join(" and "))
+}
+
+/// The text as a sentence: a capital at its start, a stop at its end.
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim_end_matches('.').chars();
+    letters.next().map_or_else(String::new, |first| {
+        format!("{}{}.", first.to_uppercase(), letters.as_str())
+    })
+}
+
+/// How long ago, as people say it.
+pub(crate) fn ago(passed: Duration) -> String {
+    let minutes = passed.as_secs() / 60;
+    let counted = |number: u64, one: &str| match number {
+        1 => format!("1 {one} ago"),
+        more => format!("{more} {one}s ago"),
+    };
+    match minutes {
+        0 => "just now".to_owned(),
+        1..60 => counted(minutes, "minute"),
+        60..1440 => counted(minutes / 60, "hour"),
+        _ => counted(minutes / 1440, "day"),
+    }
+}
+
+/// Tells the person, until the broker is gone for good.
+pub(crate) async fn listen(app: AppHandle, keeper: Keeper, mut notices: UnboundedReceiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        let Ok(handle) = keeper.handle().await else {
+            continue;
+        };
+        match Snapshot::of(&handle, &keeper.providers()).await {
+            Ok(snapshot) => {
+                if let Some(telling) = telling(&notice, &snapshot) {
+                    tell(&app, telling);
+                }
+            }
+            Err(refusal) => tracing::warn!(?notice, %refusal, "a person could not be told"),
+        }
+    }
+}
+
+/// The names of a notification's one action: for its button, and for a click on the whole of it.
+const OPEN: &str = "open";
+const DEFAULT: &str = "default";
+
+/// Shows it, and waits on a thread of its own for what the person does: the notification library waits by blocking.
+fn tell(app: &AppHandle, telling: Telling) {
+    let app = app.clone();
+    tauri::async_runtime::spawn_blocking(move || {
+        let shown = notification(&telling).show();
+        match (shown, telling.button) {
+            (Ok(shown), Some((_, place))) => shown.wait_for_action(|action| {
+                if action == DEFAULT || action == OPEN {
+                    open(&app, &place);
+                }
+            }),
+            (Ok(_), None) => {}
+            (Err(error), button) => {
+                tracing::warn!(%error, summary = telling.summary, "no notification can be shown");
+                if let Some((_, place)) = button.filter(|_| telling.stays) {
+                    open(&app, &place);
+                }
+            }
+        }
+    });
+}
+
+fn open(app: &AppHandle, place: &Place) {
+    match place {
+        Place::Approval(request) => windows::open_approval(app, Some(request)),
+        Place::Main(goto) => windows::open_main(app, Some(goto.clone())),
+    }
+}
+
+fn notification(telling: &Telling) -> Notification {
+    let mut notification = Notification::new();
+    notification
+        .appname("Doorward")
+        .summary(&telling.summary)
+        .body(&without_markup(&telling.body))
+        .hint(Hint::DesktopEntry("org.doorward.Doorward".to_owned()))
+        .urgency(if telling.stays {
+            Urgency::Critical
+        } else {
+            Urgency::Normal
+        });
+    if telling.stays {
+        notification.timeout(Timeout::Never);
+    }
+    if let Some((label, _)) = telling.button {
+        notification.action(DEFAULT, label).action(OPEN, label);
+    }
+    notification.finalize()
+}
+
+/// Many desktops read a body as markup, and a path may hold anything.
+fn without_markup(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

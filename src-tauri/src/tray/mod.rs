@@ -1,0 +1,230 @@
+//! The tray icon: what it shows is decided as plain data, and put on the screen only where it differs from before.
+
+mod icon;
+mod place;
+
+use doorward_broker::views::{ConnectionView, StoreState};
+use doorward_core::health::Health;
+
+use crate::problem::Problem;
+use crate::snapshot::Snapshot;
+
+pub(crate) use icon::Tray;
+
+/// What the tray is told to show.
+pub(crate) enum View {
+    /// The broker is held here.
+    Held(Box<Snapshot>),
+    /// It is not, and this is why.
+    Missing(Problem),
+}
+
+/// The four states, each with a shape of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Nothing is the matter.
+    Well,
+    /// Something is, and may pass by itself.
+    Attention,
+    /// A person has to do something.
+    NeedsYou,
+    /// Every agent is paused.
+    Paused,
+}
+
+/// What choosing a line of the menu does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Opens the main window.
+    Open,
+    /// Opens the main window on a connection.
+    Connection(String),
+    /// Opens the approval window.
+    Approvals,
+    /// Pauses or resumes every agent.
+    PauseAll(bool),
+    /// Ends the program.
+    Quit,
+}
+
+impl Act {
+    /// The identifier of the menu's item.
+    fn id(&self) -> String {
+        match self {
+            Self::Open => "open".to_owned(),
+            Self::Connection(name) => format!("connection:{name}"),
+            Self::Approvals => "approvals".to_owned(),
+            Self::PauseAll(true) => "pause".to_owned(),
+            Self::PauseAll(false) => "resume".to_owned(),
+            Self::Quit => "quit".to_owned(),
+        }
+    }
+
+    /// What the item with that identifier does.
+    fn from_id(id: &str) -> Option<Self> {
+        match id {
+            "open" => Some(Self::Open),
+            "approvals" => Some(Self::Approvals),
+            "pause" => Some(Self::PauseAll(true)),
+            "resume" => Some(Self::PauseAll(false)),
+            "quit" => Some(Self::Quit),
+            other => {
+                let name = other.strip_prefix("connection:")?;
+                Some(Self::Connection(name.to_owned()))
+            }
+        }
+    }
+}
+
+/// A line of the menu.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Something to choose.
+    Item(String, Act),
+    /// Something to read.
+    Text(String),
+    /// A rule.
+    Rule,
+}
+
+/// All that the tray shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The icon.
+    pub(crate) mark: Mark,
+    /// What the icon says when it is pointed at.
+    pub(crate) tooltip: String,
+    /// The menu.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Shown {
+    /// Decides what the tray shows.
+    pub(crate) fn of(view: &View) -> Self {
+        let mut lines = vec![
+            Line::Item("Open Doorward".to_owned(), Act::Open),
+            Line::Rule,
+        ];
+        let (mark, tooltip) = match view {
+            View::Missing(problem) => {
+                lines.push(Line::Text(problem.message.clone()));
+                (Mark::NeedsYou, problem.message.clone())
+            }
+            View::Held(snapshot) => {
+                let snapshot: &Snapshot = snapshot;
+                lines.extend(connection_lines(snapshot));
+                let waiting = waiting_in_words(snapshot.requests.len());
+                lines.extend(waiting.map(|text| Line::Item(text, Act::Approvals)));
+                if !snapshot.agents.is_empty() {
+                    lines.push(Line::Rule);
+                    let paused = all_paused(snapshot);
+                    let text = if paused {
+                        "Resume all agents"
+                    } else {
+                        "Pause all agents"
+                    };
+                    lines.push(Line::Item(text.to_owned(), Act::PauseAll(!paused)));
+                }
+                mark_of(snapshot)
+            }
+        };
+        lines.push(Line::Rule);
+        lines.push(Line::Item("Quit Doorward".to_owned(), Act::Quit));
+        Self {
+            mark,
+            tooltip,
+            lines,
+        }
+    }
+}
+
+fn connection_lines(snapshot: &Snapshot) -> Vec<Line> {
+    if snapshot.status.store != StoreState::Unlocked && snapshot.status.locked_because.is_some() {
+        return vec![Line::Text("Doorward is locked".to_owned())];
+    }
+    if snapshot.connections.is_empty() {
+        return vec![Line::Text("No connections yet".to_owned())];
+    }
+    let line = |connection: &ConnectionView| {
+        let name = connection.name.to_string();
+        let text = format!("{name}: {}", health_in_words(&connection.health));
+        Line::Item(text, Act::Connection(name))
+    };
+    snapshot.connections.iter().map(line).collect()
+}
+
+fn health_in_words(health: &Health) -> &'static str {
+    match health {
+        Health::Connected => "connected",
+        Health::Refreshing => "refreshing",
+        Health::Degraded { .. } => "degraded",
+        Health::RateLimited { .. } => "rate limited",
+        Health::ReconnectRequired { .. } => "reconnect required",
+        Health::Unproven => "unproven",
+        Health::Paused => "paused",
+    }
+}
+
+fn waiting_in_words(requests: usize) -> Option<String> {
+    match requests {
+        0 => None,
+        1 => Some("1 approval waits".to_owned()),
+        more => Some(format!("{more} approvals wait")),
+    }
+}
+
+fn all_paused(snapshot: &Snapshot) -> bool {
+    !snapshot.agents.is_empty() && snapshot.agents.iter().all(|agent| agent.paused)
+}
+
+/// The gravest thing first: what a person must do, what they did, what may pass.
+fn mark_of(snapshot: &Snapshot) -> (Mark, String) {
+    let status = &snapshot.status;
+    if status.store != StoreState::Unlocked && status.locked_because.is_some() {
+        return (Mark::NeedsYou, "Doorward is locked".to_owned());
+    }
+    let ended = snapshot
+        .connections
+        .iter()
+        .find(|connection| matches!(connection.health, Health::ReconnectRequired { .. }));
+    if let Some(connection) = ended {
+        let text = format!("{} needs you to reconnect", connection.name);
+        return (Mark::NeedsYou, text);
+    }
+    if let Some(text) = waiting_in_words(snapshot.requests.len()) {
+        return (Mark::NeedsYou, text);
+    }
+    if all_paused(snapshot) {
+        return (Mark::Paused, "All agents are paused".to_owned());
+    }
+    let troubled = snapshot.connections.iter().find(|connection| {
+        matches!(
+            connection.health,
+            Health::Degraded { .. } | Health::RateLimited { .. }
+        )
+    });
+    if let Some(connection) = troubled {
+        let text = format!(
+            "{} is {}",
+            connection.name,
+            health_in_words(&connection.health)
+        );
+        return (Mark::Attention, text);
+    }
+    if status.tokens_unsaved > 0 {
+        return (Mark::Attention, "Fresh tokens cannot be saved".to_owned());
+    }
+    if snapshot.connections.is_empty() {
+        return (Mark::Well, "Doorward: no connections yet".to_owned());
+    }
+    let unproven = snapshot
+        .connections
+        .iter()
+        .any(|connection| connection.health == Health::Unproven);
+    let text = if unproven {
+        "Nothing is known to be wrong"
+    } else {
+        "All is well"
+    };
+    (Mark::Well, format!("Doorward: {text}"))
+}
