@@ -155,3 +155,146 @@ async fn quit(keeper: State<'_, Keeper>) -> Answer<()> {
     keeper.quit().await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use doorward_broker::Keys;
+    use doorward_broker::shell::Headless;
+    use doorward_host::Folders;
+    use tauri::ipc::{CallbackFn, InvokeBody};
+    use tauri::test::{INVOKE_KEY, MockRuntime, get_ipc_response, mock_builder};
+    use tauri::webview::InvokeRequest;
+    use tauri::{App, Manager as _, WebviewUrl, WebviewWindowBuilder};
+
+    use super::*;
+    use crate::keeper::Post;
+    use crate::windows::{APPROVAL, MAIN};
+
+    /// Every command there is, as the build declares them.
+    fn every_command() -> Vec<&'static str> {
+        let (_, list) = include_str!("../build.rs").split_once("&[\n").unwrap();
+        let (list, _) = list.split_once(']').unwrap();
+        list.split('"').skip(1).step_by(2).collect()
+    }
+
+    /// What Tauri and its plugins offer to pages that may have it.
+    const FOREIGN: [&str; 12] = [
+        "plugin:app|version",
+        "plugin:event|emit",
+        "plugin:fs|read_text_file",
+        "plugin:image|from_path",
+        "plugin:menu|new",
+        "plugin:opener|open_url",
+        "plugin:path|resolve_directory",
+        "plugin:resources|close",
+        "plugin:tray|new",
+        "plugin:webview|create_webview_window",
+        "plugin:window-state|save_window_state",
+        "plugin:window|set_title",
+    ];
+
+    /// The application without a display, and without a broker: what is let through fails, for the keeper is gone.
+    fn app() -> App<MockRuntime> {
+        let folder = std::env::temp_dir().join("doorward-without-a-broker");
+        let post = Post {
+            folders: Folders::find(Some(&folder)).unwrap(),
+            port: 0,
+            keys: Keys::Keyring,
+        };
+        let (keeper, keeping) = Keeper::new(post, Arc::new(Headless));
+        drop(keeping);
+        let app = mock_builder()
+            .invoke_handler(handler())
+            .build(crate::context())
+            .unwrap();
+        app.manage(keeper);
+        app.manage(Consents::default());
+        app.manage(Waiting::default());
+        app
+    }
+
+    fn window(app: &App<MockRuntime>, label: &str) -> WebviewWindow<MockRuntime> {
+        WebviewWindowBuilder::new(app, label, WebviewUrl::default())
+            .build()
+            .unwrap()
+    }
+
+    fn is_let_through(window: &WebviewWindow<MockRuntime>, command: &str, from: &str) -> bool {
+        let request = InvokeRequest {
+            cmd: command.to_owned(),
+            callback: CallbackFn(0),
+            error: CallbackFn(1),
+            url: from.parse().unwrap(),
+            body: InvokeBody::default(),
+            headers: tauri::http::HeaderMap::new(),
+            invoke_key: INVOKE_KEY.to_owned(),
+        };
+        match get_ipc_response(window, request) {
+            Ok(_) => true,
+            Err(error) => {
+                let text = error.to_string();
+                !(text.contains("not allowed") || text.contains("not found"))
+            }
+        }
+    }
+
+    fn let_through(window: &WebviewWindow<MockRuntime>, from: &str) -> BTreeSet<&'static str> {
+        every_command()
+            .into_iter()
+            .chain(FOREIGN)
+            .chain(["plugin:window|close"])
+            .filter(|command| is_let_through(window, command, from))
+            .collect()
+    }
+
+    #[test]
+    fn a_window_can_call_what_its_capability_names_and_nothing_else() {
+        const OWN: &str = "tauri://localhost";
+        let app = app();
+        let main = window(&app, MAIN);
+        let approval = window(&app, APPROVAL);
+        let stranger = window(&app, "stranger");
+
+        let all = every_command();
+        assert!(all.contains(&"approve") && all.contains(&"quit"));
+        assert_eq!(let_through(&main, OWN), all.into_iter().collect());
+        assert_eq!(
+            let_through(&approval, OWN),
+            BTreeSet::from(["snapshot", "approve", "deny", "plugin:window|close"])
+        );
+        assert_eq!(let_through(&stranger, OWN), BTreeSet::new());
+        for window in [&main, &approval] {
+            assert_eq!(
+                let_through(window, "https://evil.example"),
+                BTreeSet::new(),
+                "a page from elsewhere"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_happened_and_what_to_do_next() {
+        let app = app();
+        let request = InvokeRequest {
+            cmd: "snapshot".to_owned(),
+            callback: CallbackFn(0),
+            error: CallbackFn(1),
+            url: "tauri://localhost".parse().unwrap(),
+            body: InvokeBody::default(),
+            headers: tauri::http::HeaderMap::new(),
+            invoke_key: INVOKE_KEY.to_owned(),
+        };
+        let error = get_ipc_response(&window(&app, MAIN), request).unwrap_err();
+        assert_eq!(
+            error,
+            serde_json::json!({
+                "code": "failed",
+                "message": "Doorward is ending.",
+                "hint": "Start it again to go on.",
+            })
+        );
+    }
+}

@@ -344,7 +344,7 @@ fn held_by(holder: &Holder) -> Problem {
     let ago = crate::telling::ago(now.since(*since));
     Problem::new(
         Problem::FOLDER_HELD,
-        format!("{what} (process {pid}) has held your connections and agents since {ago}."),
+        format!("{what} (process {pid}) took hold of your connections and agents {ago}."),
         "Take over, or use that one: `doorward status` shows it.",
     )
 }

@@ -13,6 +13,8 @@ mod goto;
 mod keeper;
 mod live;
 mod problem;
+#[cfg(test)]
+mod samples;
 mod snapshot;
 mod telling;
 mod tray;
@@ -85,7 +87,7 @@ fn main() -> ExitCode {
     clippy::disallowed_methods,
     reason = "generated: it ends where the program's own parts are broken"
 )]
-fn context() -> tauri::Context {
+fn context<R: tauri::Runtime>() -> tauri::Context<R> {
     tauri::generate_context!()
 }
 

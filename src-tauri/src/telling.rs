@@ -231,3 +231,75 @@ fn without_markup(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{CONNECTION, REQUEST, asked, connected, empty};
+
+    fn ended() -> Health {
+        Health::ReconnectRequired {
+            why: "the provider says the grant has ended".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_request_for_approval_says_who_what_and_the_code_and_opens_the_approval_window() {
+        let notice = Notice::ApprovalAsked(REQUEST.parse().unwrap());
+        let said = telling(&notice, &asked(connected(Health::Connected))).unwrap();
+        assert_eq!(said.summary, "claude asks for approval");
+        assert_eq!(
+            said.body,
+            "It asks for calls to fastio through Doorward and the access token of fastio. \
+             The program behind it cannot be told. The code to compare is BCDF-GHJK."
+        );
+        let button = Some(("Review", Place::Approval(REQUEST.to_owned())));
+        assert_eq!((said.button, said.stays), (button, true));
+        assert_eq!(
+            telling(&notice, &empty()),
+            None,
+            "it was answered meanwhile"
+        );
+    }
+
+    #[test]
+    fn a_grant_that_has_ended_leads_to_its_connection() {
+        let notice = Notice::ReconnectNeeded(CONNECTION.parse().unwrap());
+        let said = telling(&notice, &connected(ended())).unwrap();
+        assert_eq!(said.summary, "fastio needs you to reconnect");
+        assert!(
+            said.body
+                .starts_with("The provider says the grant has ended. Agents")
+        );
+        let place = Place::Main(Goto::connection("fastio"));
+        assert_eq!(said.button, Some(("Reconnect", place)));
+    }
+
+    #[test]
+    fn recovery_is_told_and_asks_nothing() {
+        let notice = Notice::Recovered(CONNECTION.parse().unwrap());
+        let said = telling(&notice, &connected(Health::Connected)).unwrap();
+        assert_eq!(said.summary, "fastio works again");
+        assert_eq!((said.button, said.stays), (None, false));
+    }
+
+    #[test]
+    fn what_a_program_calls_itself_is_no_markup() {
+        assert_eq!(
+            without_markup("<b>a & b</b>"),
+            "&lt;b&gt;a &amp; b&lt;/b&gt;"
+        );
+    }
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        for (seconds, said) in [
+            (5, "just now"),
+            (61, "1 minute ago"),
+            (7_200, "2 hours ago"),
+            (90_000, "1 day ago"),
+        ] {
+            assert_eq!(ago(Duration::from_secs(seconds)), said);
+        }
+    }
+}

@@ -228,3 +228,141 @@ fn mark_of(snapshot: &Snapshot) -> (Mark, String) {
     };
     (Mark::Well, format!("Doorward: {text}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use doorward_core::time::Timestamp;
+
+    use super::*;
+    use crate::samples::{asked, connected, empty, with_agent};
+
+    fn shown(snapshot: Snapshot) -> Shown {
+        Shown::of(&View::Held(Box::new(snapshot)))
+    }
+
+    fn text(line: &Line) -> &str {
+        match line {
+            Line::Item(text, _) | Line::Text(text) => text,
+            Line::Rule => "—",
+        }
+    }
+
+    fn texts(shown: &Shown) -> Vec<&str> {
+        shown.lines.iter().map(text).collect()
+    }
+
+    fn degraded() -> Health {
+        Health::Degraded {
+            last_error: "500".to_owned(),
+            next_try: Timestamp::from_secs(1),
+        }
+    }
+
+    fn ended() -> Health {
+        Health::ReconnectRequired {
+            why: "it was revoked".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_icon_shows_the_gravest_thing() {
+        let limited = Health::RateLimited {
+            until: Timestamp::from_secs(1),
+        };
+        let cases = [
+            (empty(), Mark::Well),
+            (connected(Health::Connected), Mark::Well),
+            (connected(Health::Refreshing), Mark::Well),
+            (connected(Health::Paused), Mark::Well),
+            (connected(degraded()), Mark::Attention),
+            (connected(limited), Mark::Attention),
+            (with_agent(connected(Health::Connected), true), Mark::Paused),
+            (with_agent(connected(degraded()), true), Mark::Paused),
+            (with_agent(connected(ended()), true), Mark::NeedsYou),
+            (
+                asked(with_agent(connected(Health::Connected), true)),
+                Mark::NeedsYou,
+            ),
+            (connected(ended()), Mark::NeedsYou),
+        ];
+        for (snapshot, mark) in cases {
+            assert_eq!(shown(snapshot.clone()).mark, mark, "{snapshot:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_called_well_that_no_call_has_proven() {
+        assert_eq!(
+            shown(connected(Health::Unproven)).tooltip,
+            "Doorward: Nothing is known to be wrong"
+        );
+        assert_eq!(
+            shown(connected(Health::Connected)).tooltip,
+            "Doorward: All is well"
+        );
+    }
+
+    #[test]
+    fn the_menu_has_a_line_for_each_connection_and_what_waits() {
+        let all = shown(asked(with_agent(connected(degraded()), false)));
+        assert_eq!(
+            texts(&all),
+            [
+                "Open Doorward",
+                "—",
+                "fastio: degraded",
+                "1 approval waits",
+                "—",
+                "Pause all agents",
+                "—",
+                "Quit Doorward"
+            ]
+        );
+        let paused = shown(with_agent(connected(Health::Connected), true));
+        assert!(texts(&paused).contains(&"Resume all agents"));
+        assert_eq!(
+            texts(&shown(empty())),
+            [
+                "Open Doorward",
+                "—",
+                "No connections yet",
+                "—",
+                "Quit Doorward"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_locked_store_and_a_folder_held_elsewhere_need_a_person() {
+        let mut locked = empty();
+        locked.status.store = StoreState::Locked;
+        locked.status.locked_because = Some(doorward_core::problem::Refusal::new(
+            doorward_core::problem::Code::StoreLocked,
+            "The keyring is locked.",
+            "Unlock it.",
+        ));
+        let locked = shown(locked);
+        assert_eq!(locked.mark, Mark::NeedsYou);
+        assert!(texts(&locked).contains(&"Doorward is locked"));
+        let elsewhere = Problem::new(Problem::FOLDER_HELD, "`doorward serve` has it.", "");
+        let elsewhere = Shown::of(&View::Missing(elsewhere));
+        assert_eq!(elsewhere.mark, Mark::NeedsYou);
+        assert!(texts(&elsewhere).contains(&"`doorward serve` has it."));
+        assert!(texts(&elsewhere).contains(&"Quit Doorward"));
+    }
+
+    #[test]
+    fn every_line_does_what_its_identifier_says() {
+        for act in [
+            Act::Open,
+            Act::Connection("work.2".to_owned()),
+            Act::Approvals,
+            Act::PauseAll(true),
+            Act::PauseAll(false),
+            Act::Quit,
+        ] {
+            assert_eq!(Act::from_id(&act.id()), Some(act));
+        }
+        assert_eq!(Act::from_id("erase"), None);
+    }
+}
