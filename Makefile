@@ -27,17 +27,17 @@ test: ## every test that ends in reasonable time; starts what it needs by itself
 	scripts/setup test
 	npm --prefix tests/peers test --silent
 	npm --prefix ui test --silent
-	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test $(LOCKED)
+	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test --workspace $(LOCKED)
 
 check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
 	scripts/setup check
 	cargo fmt --all --check
-	cargo clippy --all-targets $(LOCKED) -- -D warnings
+	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
 	cargo deny $(LOCKED) --log-level error --exclude-dev check --allow unused-wrapper bans
 	cargo deny $(LOCKED) --log-level error check licenses sources
 	cargo machete
 	npm --prefix ui run check --silent
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(LOCKED)
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items $(LOCKED)
 	git grep --untracked -lE '^#!.*bash' | xargs shellcheck
 	scripts/check-repo
 
