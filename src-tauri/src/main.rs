@@ -59,11 +59,16 @@ fn main() -> ExitCode {
     hardening::forbid_looking_in();
     let app = tauri::Builder::default()
         // First, so that a second start touches nothing else.
-        .plugin(tauri_plugin_single_instance::init(|app, arguments, _| {
-            if !arguments.iter().any(|argument| argument == "--hidden") {
-                windows::open_main(app, None);
-            }
-        }))
+        .plugin(
+            tauri_plugin_single_instance::Builder::new()
+                .dbus_id(instance(&post.folders))
+                .callback(|app, arguments, _| {
+                    if !arguments.iter().any(|argument| argument == "--hidden") {
+                        windows::open_main(app, None);
+                    }
+                })
+                .build(),
+        )
         .plugin(
             tauri_plugin_window_state::Builder::new()
                 .with_denylist(&[windows::APPROVAL])
@@ -89,6 +94,14 @@ fn main() -> ExitCode {
 )]
 fn context<R: tauri::Runtime>() -> tauri::Context<R> {
     tauri::generate_context!()
+}
+
+/// The name that tells a second start from the first: one for each data folder.
+fn instance(folders: &Folders) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    folders.data.hash(&mut hasher);
+    format!("org.doorward.Doorward.d{:016x}", hasher.finish())
 }
 
 fn post(arguments: &Arguments) -> Result<Post, String> {

@@ -28,7 +28,8 @@ pub struct Folders {
     pub config: PathBuf,
     /// Logs.
     pub state: PathBuf,
-    /// `$XDG_RUNTIME_DIR`, below which `doorward/endpoint.json` lies as long as the session lasts. Not everybody has one.
+    /// `$XDG_RUNTIME_DIR`, below which `doorward/endpoint.json` lies as long as the session lasts. Not everybody has
+    /// one, and a Doorward on a folder that was named by hand does not use it.
     pub runtime: Option<PathBuf>,
     /// Variables that hold no absolute path and were therefore ignored.
     pub ignored: Vec<&'static str>,
@@ -63,6 +64,7 @@ impl Folders {
             path.or_else(|| home.as_ref().map(|home| home.join(fallback)))
                 .map(|base| base.join(NAME))
         };
+        let is_named = data.is_some();
         let data = match data {
             Some(named) => std::path::absolute(named).ok()?,
             None => below(data_home, ".local/share")?,
@@ -71,7 +73,8 @@ impl Folders {
             data,
             config: below(config_home, ".config")?,
             state: below(state_home, ".local/state")?,
-            runtime: runtime_home,
+            // Agents look there first: that place is for the Doorward on the usual folder.
+            runtime: runtime_home.filter(|_| !is_named),
             ignored,
         })
     }
@@ -129,6 +132,17 @@ mod tests {
         assert_eq!(found.config, Path::new("/c/doorward"));
         assert_eq!(found.state, Path::new("/h/.local/state/doorward"));
         assert_eq!(found.runtime.as_deref(), Some(Path::new("/r")));
+    }
+
+    #[test]
+    fn a_folder_named_by_hand_keeps_out_of_the_place_that_agents_look_at_first() {
+        let environment = |name: &str| match name {
+            "HOME" => Some("/h".into()),
+            "XDG_RUNTIME_DIR" => Some("/r".into()),
+            _ => None,
+        };
+        let named = Folders::from(Some(Path::new("/d")), environment).unwrap();
+        assert_eq!((named.data, named.runtime), ("/d".into(), None));
     }
 
     #[test]
