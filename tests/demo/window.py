@@ -14,6 +14,7 @@ from props import (
     Simulator,
     Step,
     check,
+    programs,
     say,
     search,
     watcher,
@@ -69,6 +70,8 @@ class Desktop:
         )
         self.errors = []
         threading.Thread(target=lambda: self.errors.extend(self.process.stderr), daemon=True).start()
+        # It ends with the demo, however that ends.
+        programs.append(self)
 
     def ask(self, *words):
         """What a command answers; nothing while Doorward cannot answer."""
@@ -105,7 +108,7 @@ def play(scratch):
         desktop = Desktop(folder, scratch, sim)
         step.saw(f"Fast.io at {sim.base}")
         click("In the window, choose any passphrase for this demo, type it twice, press “Use this passphrase”.")
-        desktop.until(lambda status: status["store"] == "unlocked", "status")
+        desktop.until(lambda status: status.get("store") == "unlocked", "status")
         step.proves("Everything Doorward keeps is sealed under a key that only your passphrase gives.")
 
     with Step("You connect") as step:
@@ -149,6 +152,7 @@ def play(scratch):
     with Step("You disconnect") as step:
         click(f"In Connections, press “Disconnect…” at {name}, then “Disconnect”.")
         desktop.until(lambda connections: not connections, "connections")
+        desktop.until(lambda status: status.get("revocations_owed") == 0, "status")
         living = [one for one in sim.ask("/sessions")["sessions"] if one["active"]]
         check(not living, f"sessions live on at the provider: {living}")
         step.proves("The grant has ended at the provider too.")

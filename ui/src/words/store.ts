@@ -7,6 +7,7 @@ export function isStoreClosed(status: Status): boolean {
   return status.store === 'locked' || (status.store === 'new' && status.locked_because !== null);
 }
 
+/** Whether it opens with a passphrase, and with nothing else. */
 export function wantsPassphrase(status: Status): boolean {
   const code = status.locked_because?.code;
   return status.keys === 'passphrase' || code === 'passphrase_required' || code === 'passphrase_wrong';

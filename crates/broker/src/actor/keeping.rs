@@ -45,6 +45,10 @@ impl Actor {
             keys: self
                 .store
                 .source_kind()
+                // A new store that is to have one is waiting for it.
+                .or_else(|| {
+                    (self.config.keys == Keys::Passphrase).then_some(SourceKind::Passphrase)
+                })
                 .map(|kind| kind.as_str().to_owned()),
             pin_set,
             url: self.url.clone(),
