@@ -15,9 +15,10 @@ help: ## this list
 setup: ## install what build, demo, tests, checks and benchmarks need
 	scripts/setup all
 
-build: ## the programs, optimised, in target/release
-	scripts/setup build
-	cargo build --release $(LOCKED)
+build: ## the programs and the desktop application, optimised, in target/release
+	scripts/setup desktop
+	npm --prefix ui run build --silent
+	cargo build --release $(LOCKED) --package doorward --package doorward-desktop
 
 demo: ## the whole story on this machine, with no account
 	scripts/setup demo
@@ -54,6 +55,7 @@ soak: ## the long tests: those whose names begin with soak
 bench: ## measure against a bare floor on this machine
 	scripts/setup bench
 	scripts/bench
+	scripts/bench-desktop
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean

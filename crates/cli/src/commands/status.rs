@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use doorward_broker::HolderKind;
 use doorward_broker::control::Request;
 use doorward_broker::views::{Status, StoreState};
 use serde::Serialize;
@@ -48,15 +49,23 @@ fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
         if let Some(refusal) = status.locked_because.as_ref().filter(|_| !is_at_rest) {
             next.push(format!("{} {}", refusal.detail, refusal.hint));
         }
+        // Where the desktop application holds the broker, its window approves and no PIN is of any use.
+        let in_window =
+            doorward_broker::holder(data).is_some_and(|holder| holder.kind == HolderKind::Desktop);
         if status.requests > 0 {
             let waiting = count(status.requests, "agent waits", "agents wait");
-            next.push(format!("{waiting} for your answer: `doorward requests`."));
+            let place = if in_window {
+                "in the Doorward window"
+            } else {
+                "`doorward requests`"
+            };
+            next.push(format!("{waiting} for your answer: {place}."));
         }
         if status.need_reconnect > 0 {
             let ended = count(status.need_reconnect, "connection has", "connections have");
             next.push(format!("{ended} ended: `doorward connections` shows which, `doorward connect --name NAME` connects it again."));
         }
-        if status.pin_set == Some(false) {
+        if status.pin_set == Some(false) && !in_window {
             next.push("No approval PIN is set: `doorward pin` sets one.".to_owned());
         }
         if status.tokens_unsaved > 0 {
