@@ -12,6 +12,8 @@ use serde::Serialize;
 pub(crate) enum Page {
     /// Connections and their health.
     Connections,
+    /// A consent ready to start: for the connection that is named, again.
+    Connect,
     /// Agents and what they may do.
     #[expect(
         dead_code,
@@ -51,6 +53,13 @@ impl Goto {
         Self {
             connection: Some(name.into()),
             ..Self::page(Page::Connections)
+        }
+    }
+
+    pub(crate) fn reconnect(name: impl Into<String>) -> Self {
+        Self {
+            connection: Some(name.into()),
+            ..Self::page(Page::Connect)
         }
     }
 

@@ -92,7 +92,7 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
             Some(Telling {
                 summary: format!("{} needs you to reconnect", connection.name),
                 body: format!("{why}Agents are refused until you consent again; they keep their grants."),
-                button: Some(("Reconnect", reconnect(connection.name.as_str()))),
+                button: Some(("Reconnect", Place::Main(Goto::reconnect(connection.name.as_str())))),
                 stays: true,
             })
         }
@@ -113,10 +113,6 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
             stays: true,
         }),
     }
-}
-
-fn reconnect(name: &str) -> Place {
-    Place::Main(Goto::connection(name))
 }
 
 fn wanted_in_words(wanted: &[String]) -> String {
@@ -271,7 +267,7 @@ mod tests {
             said.body
                 .starts_with("The provider says the grant has ended. Agents")
         );
-        let place = Place::Main(Goto::connection("fastio"));
+        let place = Place::Main(Goto::reconnect("fastio"));
         assert_eq!(said.button, Some(("Reconnect", place)));
     }
 

@@ -265,6 +265,9 @@ test('a notification leads to its page and its connection', async () => {
   await page.getByRole('link', { name: 'Agents' }).click();
   await page.evaluate(() => window.doorwardDemo.goto({ page: 'connections', connection: 'over' }));
   await page.waitForFunction(() => document.activeElement?.textContent === 'over');
+  await page.evaluate(() => window.doorwardDemo.goto({ page: 'connect', connection: 'over' }));
+  await page.getByRole('heading', { name: 'Reconnect over' }).waitFor();
+  await button(page, 'Review').waitFor();
   await close();
 });
 

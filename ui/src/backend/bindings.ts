@@ -489,7 +489,7 @@ message: string,
  */
 hint: string, };
 
-export type Page = "connections" | "agents" | "approvals";
+export type Page = "connections" | "connect" | "agents" | "approvals";
 
 export type Goto = { 
 /**

@@ -4,8 +4,6 @@ import { asProblem, openBackend, type Backend } from '../backend/index.ts';
 import type { Goto, Page, Problem, Snapshot } from '../backend/bindings.ts';
 import { news } from './news.ts';
 
-export type Place = Page | 'connect';
-
 /** Something that was done, told until the person puts it away or goes elsewhere. */
 export interface Told {
   text: string;
@@ -17,7 +15,7 @@ export interface Told {
 export class Desk {
   snapshot = $state.raw<Snapshot | null>(null);
   problem = $state.raw<Problem | null>(null);
-  place = $state<Place>('connections');
+  place = $state<Page>('connections');
   /** The connection or request that the person was sent to, or chose. */
   chosen = $state<string | null>(null);
   told = $state.raw<Told | null>(null);
@@ -76,7 +74,7 @@ export class Desk {
     this.chosen = target.request ?? target.connection ?? null;
   }
 
-  show(place: Place, chosen: string | null = null): void {
+  show(place: Page, chosen: string | null = null): void {
     this.told = null;
     this.place = place;
     this.chosen = chosen;

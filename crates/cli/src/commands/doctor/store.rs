@@ -2,7 +2,7 @@
 
 use doorward_broker::control::Request;
 use doorward_broker::views::{ConnectionView, Status, StoreState};
-use doorward_broker::{Clock as _, SystemClock};
+use doorward_broker::{Clock as _, HolderKind, SystemClock};
 use doorward_core::health::Health;
 
 use super::Check;
@@ -36,6 +36,8 @@ pub(super) async fn check(context: &mut Context, checks: &mut Vec<Check>) -> Fou
     checks.push(key(&status, link.is_running_elsewhere()));
     match status.pin_set {
         Some(true) => checks.push(Check::ok("approval PIN", "set")),
+        // There the window approves.
+        Some(false) if is_desktop(context) => {}
         Some(false) => checks.push(Check::warn(
             "approval PIN",
             "not set, so no agent can be approved on this machine",
@@ -147,6 +149,11 @@ async fn opened_if_that_needs_nobody(
         checks.push(Check::failed("passphrase", failure));
     }
     link.ask(Request::Status).await.unwrap_or(status)
+}
+
+fn is_desktop(context: &Context) -> bool {
+    doorward_broker::holder(&context.folders.data)
+        .is_some_and(|holder| holder.kind == HolderKind::Desktop)
 }
 
 fn key(status: &Status, is_running: bool) -> Check {
