@@ -36,6 +36,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where a person may approve.
     pub approval: ApprovalRoom,
+    /// The `doorward` program, which carries refreshes as a process of its own.
+    pub courier: PathBuf,
     /// How long one call to a provider may take.
     pub provider_timeout: Duration,
 }

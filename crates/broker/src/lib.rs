@@ -10,6 +10,7 @@ mod callback;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod courier;
 pub mod handle;
 pub mod provider;
 pub mod published;

@@ -1,5 +1,7 @@
 //! Random bytes from the operating system, handed to the core as arguments.
 
+use doorward_core::secret::FlightKey;
+
 /// Fills an array with random bytes.
 ///
 /// # Panics
@@ -13,6 +15,12 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
+}
+
+/// A fresh key for one flight.
+#[must_use]
+pub fn flight_key() -> FlightKey {
+    FlightKey::from_random(bytes())
 }
 
 /// A random number from 0 up to, not including, 1.

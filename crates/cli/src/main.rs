@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use doorward_broker::courier::Refused;
 use doorward_host::{Folders, Settings, hardening, logs};
 
 use crate::args::{Arguments, Command};
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
         Err(error) => return not_understood(&typed, &error).into(),
     };
     let output = Output::new(arguments.json);
+    if matches!(arguments.command, Command::Courier) {
+        return courier(output).into();
+    }
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -62,6 +66,32 @@ fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Carries one refresh. It outlives whoever started it, so it takes part in nothing else that a command does: no
+/// settings, no log, no signals.
+fn courier(output: Output) -> Exit {
+    hardening::forbid_looking_in();
+    match doorward_broker::courier::carry() {
+        Ok(()) => Exit::Done,
+        Err(refused @ Refused::ByHand) => {
+            let hint = "There is nothing to do by hand: Doorward renews tokens by itself.";
+            output.failure(&Failure::new("usage", sentence(&refused), hint));
+            Exit::Usage
+        }
+        Err(refused) => {
+            let hint = "Nothing was sent to the provider.";
+            output.failure(&Failure::new("failed", sentence(&refused), hint));
+            Exit::Failed
+        }
+    }
+}
+
+fn sentence(refused: &Refused) -> String {
+    let text = refused.to_string();
+    let mut letters = text.chars();
+    let capital = letters.next().map(|letter| letter.to_ascii_uppercase());
+    format!("{}{}.", capital.unwrap_or_default(), letters.as_str())
 }
 
 async fn run(output: Output, arguments: Arguments) -> Outcome {

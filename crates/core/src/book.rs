@@ -181,7 +181,9 @@ impl Book {
             }
             Change::ConnectionPut(connection) => self.put_connection(connection),
             // Tokens are sealed in the store; the row that describes them comes as a change of its own.
-            Change::TokensPut { .. } | Change::TokensErased { .. } => {}
+            Change::TokensPut { .. }
+            | Change::TokensErased { .. }
+            | Change::FlightKeyPut { .. } => {}
             Change::ConnectionErased { connection, .. } => self.erase_connection(*connection),
             Change::OutboxAdded { item, .. } | Change::OutboxPut(item) => {
                 self.outbox.insert(item.id, Arc::new((**item).clone()));

@@ -4,12 +4,12 @@
 use crate::agent::{Agent, Client};
 use crate::connection::{Connection, Tenant};
 use crate::grant::Grant;
-use crate::ids::{AgentId, ConnectionId, GrantId, KeyId, OutboxId, RequestId, TenantId};
+use crate::ids::{AgentId, ConnectionId, FlightId, GrantId, KeyId, OutboxId, RequestId, TenantId};
 use crate::key::KeyRecord;
 use crate::outbox::OutboxItem;
 use crate::pairing::ApprovalRequest;
 use crate::registration::Registration;
-use crate::secret::{AccessToken, ClientSecret, RefreshToken, RegistrationToken};
+use crate::secret::{AccessToken, ClientSecret, FlightKey, RefreshToken, RegistrationToken};
 
 /// Where the tokens of an outbox item come from.
 pub enum OutboxTokens {
@@ -52,6 +52,20 @@ pub enum Change {
         access: std::sync::Arc<AccessToken>,
         /// The refresh token.
         refresh: Option<std::sync::Arc<RefreshToken>>,
+    },
+    /// The key of a flight that is about to begin, to seal in the row of its mark. It is erased with the mark: by any
+    /// row of the connection that does not carry it.
+    FlightKeyPut {
+        /// The tenant the sealed key is bound to.
+        tenant: TenantId,
+        /// The connection it is bound to.
+        connection: ConnectionId,
+        /// The generation it is bound to.
+        generation: u64,
+        /// The flight it is bound to.
+        flight: FlightId,
+        /// The key.
+        key: std::sync::Arc<FlightKey>,
     },
     /// A connection's tokens are erased.
     TokensErased {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConnectionId, TenantId};
+use crate::ids::{ConnectionId, FlightId, TenantId};
 use crate::name::Name;
 use crate::provider::Provider;
 use crate::registration::ClientIdentity;
@@ -66,6 +66,10 @@ pub enum TroubleKind {
     ClientRejected,
     /// The request can never succeed as it is set up.
     Misconfigured,
+    /// A refresh was sent and its reply was lost: whether the provider acted on it is not known.
+    ReplyLost,
+    /// The courier, which carries refreshes, could not be started. Nothing was sent.
+    CourierFailed,
 }
 
 /// A row of failures without a success between them.
@@ -90,6 +94,16 @@ impl Trouble {
     pub fn holds_at(&self, now: Timestamp) -> bool {
         now < self.retry_at && now >= self.since.minus(CLOCK_SLACK)
     }
+}
+
+/// The mark that a refresh was begun. It is on disk before anything is sent, so that whoever starts next knows that a
+/// reply may be on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The generation whose refresh token is sent.
+    pub generation: u64,
+    /// What names the flight's files, and what its key and its reply are bound to.
+    pub flight: FlightId,
 }
 
 /// One grant by one person at one provider. Its tokens are sealed in the store and are not part of this.
@@ -125,8 +139,8 @@ pub struct Connection {
     pub paused: bool,
     /// The generation of the stored tokens.
     pub generation: u64,
-    /// The generation for which a refresh was begun and not finished.
-    pub refreshing: Option<u64>,
+    /// A refresh was begun and what came of it is not stored yet. Its flight's key lives as long as this.
+    pub refreshing: Option<Mark>,
     /// Whether a refresh token is stored.
     pub refreshable: bool,
     /// The token type as RFC 6749 writes it.
@@ -174,6 +188,14 @@ impl Connection {
             _ => least,
         };
         end.since(now) >= wanted
+    }
+
+    /// The last moment at which the access token is still handed out without a refresh, if its end is known.
+    #[must_use]
+    pub fn last_served_at(&self) -> Option<Timestamp> {
+        let end = self.access_expires_at?;
+        let lifetime = end.since(self.access_issued_at);
+        Some(end.minus(LEAST_VALIDITY.min(lifetime / 2)))
     }
 
     /// Whether the access token has not ended.

@@ -65,4 +65,6 @@ identifier! {
     OutboxId,
     /// One consent under way in a browser.
     FlowId,
+    /// One refresh on its way to a provider and back.
+    FlightId,
 }

@@ -4,6 +4,8 @@
 //! `Debug`, `Display` or `Serialize`: a type that holds one cannot derive them either, and the compiler finds the
 //! log line that would have leaked it. The only way out is `expose`, which is easy to search for.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -53,4 +55,14 @@ secret! {
     Pin,
     /// What a person types to unlock the store where there is no OS keyring.
     Passphrase,
+    /// What seals the reply of one refresh on its way from the courier to the store: 256 random bits in base64url.
+    FlightKey,
+}
+
+impl FlightKey {
+    /// Makes a key from 256 random bits.
+    #[must_use]
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
 }

@@ -4,12 +4,14 @@
 //! Two programs hold a broker: `doorward` (above all `doorward serve`) and the desktop application. What differs
 //! between them, which is how a person is asked and told, is theirs.
 
+mod courier;
 mod folders;
 pub mod hardening;
 pub mod logs;
 mod open;
 mod settings;
 
+pub use courier::courier;
 pub use folders::{Folders, NoFolder, make_private};
 pub use open::{Open, OpenFailure, open};
 pub use settings::{BadSettings, Settings};
@@ -33,6 +35,7 @@ pub fn config(folders: &Folders, holder: HolderKind, keys: Keys) -> Config {
             HolderKind::Desktop => ApprovalRoom::Window,
             HolderKind::Serve | HolderKind::Command => ApprovalRoom::Terminal,
         },
+        courier: courier(holder),
         provider_timeout: PROVIDER_TIMEOUT,
     }
 }

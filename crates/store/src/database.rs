@@ -27,7 +27,10 @@ const COPY_PREFIX: &str = "doorward.db.before-";
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Each brings the schema from the number before it to its own. Never changed once released, only added to.
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_first.sql")),
+    (2, include_str!("../migrations/0002_flights.sql")),
+];
 
 /// The newest schema that this program knows.
 pub(crate) fn newest_schema() -> i64 {

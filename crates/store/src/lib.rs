@@ -18,6 +18,7 @@ mod read;
 mod rotate;
 mod seal;
 mod source;
+mod spool;
 mod store;
 mod transaction;
 mod unlock;
@@ -33,4 +34,5 @@ pub use source::{
     DerivationCost, Kek, KekId, KeySource, KeySourceError, OsKeyring, PassphraseSource,
     SourceFuture, SourceKind,
 };
+pub use spool::{Claim, FlightPlace, Look, Spool, Unclaimed};
 pub use store::{KeyState, Loaded, RegistrationSecrets, Store};

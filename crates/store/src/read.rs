@@ -6,7 +6,7 @@ use std::str::FromStr;
 use doorward_core::agent::{Agent, Client};
 use doorward_core::book::Book;
 use doorward_core::change::Change;
-use doorward_core::connection::{Connection, Tenant};
+use doorward_core::connection::{Connection, Mark, Tenant};
 use doorward_core::grant::Grant;
 use doorward_core::ids::{ConnectionId, TenantId};
 use doorward_core::key::{KeyHash, KeyRecord};
@@ -228,7 +228,6 @@ fn registration(row: &SqliteRow) -> Result<Registration, StoreError> {
 }
 
 fn connection(row: &SqliteRow) -> Result<Connection, StoreError> {
-    let refreshing: Option<i64> = row.try_get("refreshing")?;
     Ok(Connection {
         id: parsed(row, "id")?,
         tenant: parsed(row, "tenant")?,
@@ -245,9 +244,7 @@ fn connection(row: &SqliteRow) -> Result<Connection, StoreError> {
         standing: json(row, "standing")?,
         paused: flag(row, "paused")?,
         generation: generation(row, "generation")?,
-        refreshing: refreshing
-            .map(|_| generation(row, "refreshing"))
-            .transpose()?,
+        refreshing: mark(row)?,
         refreshable: flag(row, "refreshable")?,
         token_type: row.try_get("token_type")?,
         access_issued_at: moment(row, "access_issued_at")?,
@@ -255,6 +252,18 @@ fn connection(row: &SqliteRow) -> Result<Connection, StoreError> {
         proven_at: moment_or_none(row, "proven_at")?,
         trouble: json_or_none(row, "trouble")?,
     })
+}
+
+fn mark(row: &SqliteRow) -> Result<Option<Mark>, StoreError> {
+    let marked: Option<i64> = row.try_get("refreshing")?;
+    marked
+        .map(|_| {
+            Ok(Mark {
+                generation: generation(row, "refreshing")?,
+                flight: parsed(row, "flight")?,
+            })
+        })
+        .transpose()
 }
 
 fn outbox(row: &SqliteRow) -> Result<OutboxItem, StoreError> {

@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use doorward_core::audit::AuditEvent;
 use doorward_core::book::Book;
 use doorward_core::change::Change;
+use doorward_core::connection::Mark;
 use doorward_core::ids::{ConnectionId, OutboxId, RegistrationId, TenantId};
-use doorward_core::secret::{AccessToken, ClientSecret, Pin, RefreshToken, RegistrationToken};
+use doorward_core::secret::{
+    AccessToken, ClientSecret, FlightKey, Pin, RefreshToken, RegistrationToken,
+};
 use doorward_core::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
@@ -201,6 +204,21 @@ impl Store {
             .opened(Slot::own(tenant, connection, Kind::Access))
             .await?;
         Ok(found.map(|(generation, plain)| (generation, AccessToken::new(plain))))
+    }
+
+    /// The key of a connection's flight; nothing where the mark is of a schema that had no flights.
+    pub async fn flight_key(
+        &self,
+        tenant: TenantId,
+        connection: ConnectionId,
+        mark: Mark,
+    ) -> Result<Option<FlightKey>, StoreError> {
+        let found = self
+            .opened(Slot::flight(tenant, connection, mark.flight))
+            .await?;
+        Ok(found
+            .filter(|(generation, _)| *generation == mark.generation)
+            .map(|(_, plain)| FlightKey::new(plain)))
     }
 
     /// The secrets of a registration; none of them where there is no such registration.

@@ -3,7 +3,7 @@
 //! Every connection and every registration has a data key of its own, wrapped by the store's. Erasing one is erasing
 //! the key and the values: neither opens without the other.
 
-use doorward_core::ids::{ConnectionId, OutboxId, RegistrationId, TenantId};
+use doorward_core::ids::{ConnectionId, FlightId, OutboxId, RegistrationId, TenantId};
 use doorward_core::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Refresh,
     OutboxAccess,
     OutboxRefresh,
+    Flight,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             Self::Refresh => "refresh",
             Self::OutboxAccess => "outbox-access",
             Self::OutboxRefresh => "outbox-refresh",
+            Self::Flight => "flight",
         }
     }
 
@@ -40,6 +42,7 @@ impl Kind {
             Self::Refresh => "a refresh token",
             Self::OutboxAccess => "an access token to revoke",
             Self::OutboxRefresh => "a refresh token to revoke",
+            Self::Flight => "the key of a refresh under way",
         }
     }
 }
@@ -87,13 +90,24 @@ impl Owner {
     }
 }
 
+/// What a connection's sealed value belongs to.
+#[derive(Clone, Copy)]
+pub(crate) enum Item {
+    /// The connection itself.
+    Own,
+    /// A revocation that is owed.
+    Owed(OutboxId),
+    /// A refresh under way.
+    Flight(FlightId),
+}
+
 /// Where a connection's sealed value is: its row, and what it is bound to.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
     pub(crate) tenant: TenantId,
     pub(crate) connection: ConnectionId,
     pub(crate) kind: Kind,
-    pub(crate) item: Option<OutboxId>,
+    pub(crate) item: Item,
 }
 
 impl Slot {
@@ -102,7 +116,7 @@ impl Slot {
             tenant,
             connection,
             kind,
-            item: None,
+            item: Item::Own,
         }
     }
 
@@ -116,20 +130,42 @@ impl Slot {
             tenant,
             connection,
             kind,
-            item: Some(item),
+            item: Item::Owed(item),
+        }
+    }
+
+    pub(crate) const fn flight(
+        tenant: TenantId,
+        connection: ConnectionId,
+        flight: FlightId,
+    ) -> Self {
+        Self {
+            tenant,
+            connection,
+            kind: Kind::Flight,
+            item: Item::Flight(flight),
         }
     }
 
     fn item_text(self) -> String {
-        self.item.map(|item| item.to_string()).unwrap_or_default()
+        match self.item {
+            Item::Own => String::new(),
+            Item::Owed(item) => item.to_string(),
+            Item::Flight(flight) => flight.to_string(),
+        }
     }
 
     fn place(self, generation: u64) -> Place {
+        let item: &[u8] = match &self.item {
+            Item::Own => &[],
+            Item::Owed(item) => item.as_bytes(),
+            Item::Flight(flight) => flight.as_bytes(),
+        };
         Place::new("token")
             .bytes(self.tenant.as_bytes())
             .bytes(self.connection.as_bytes())
             .bytes(self.kind.as_str().as_bytes())
-            .bytes(self.item.as_ref().map_or(&[], |item| item.as_bytes()))
+            .bytes(item)
             .number(generation)
     }
 

@@ -1,24 +1,30 @@
 //! Refreshes in flight: one for each connection, whoever asks and on whichever path.
 //!
 //! A flight belongs to nobody: callers join it and may leave without ending it. When it has come back, what is stored
-//! then is what every waiter is answered from, never what anyone read before it began.
+//! then is what every waiter is answered from, never what anyone read before it began. It belongs not even to this
+//! process: a courier carries it, and one that outlived the process which sent it is joined like any other.
+
+use std::sync::Arc;
 
 use doorward_core::audit::{AuditEvent, AuditKind};
-use doorward_core::connection::Connection;
+use doorward_core::connection::{Connection, Mark};
+use doorward_core::decide::flying::{self, CameEmpty};
 use doorward_core::decide::refreshing::{self, Finished};
 use doorward_core::decide::serving::{self, TokenState};
-use doorward_core::ids::{ConnectionId, OutboxId};
+use doorward_core::ids::{ConnectionId, FlightId, OutboxId};
 use doorward_core::plan::Plan;
 use doorward_core::problem::{Code, Refusal};
-use doorward_core::secret::{ClientSecret, RefreshToken};
+use doorward_core::secret::{ClientSecret, FlightKey, RefreshToken};
 use doorward_core::token_reply::TokenOutcome;
+use doorward_store::FlightPlace;
 
 use super::message::FlightEnded;
 use super::serving::Waiter;
 use super::unsaved::Fresh;
 use super::{Actor, Message, reply};
+use crate::control::SecretText;
+use crate::courier::{self, Flown, Order};
 use crate::provider::account::{self, Checked};
-use crate::provider::token;
 use crate::random;
 
 /// A refresh in flight.
@@ -34,6 +40,14 @@ pub(super) enum Reason {
     Due,
     /// An agent says that the API refused the token: the provider's own check decides whether that is so.
     Rejected,
+}
+
+/// What a flight carries.
+struct Errand {
+    refresh: RefreshToken,
+    secret: Option<ClientSecret>,
+    flight: FlightId,
+    key: Arc<FlightKey>,
 }
 
 impl Actor {
@@ -63,6 +77,22 @@ impl Actor {
         if self.flights.contains_key(&id) {
             return Ok(());
         }
+        let connection = self.may_fly(id)?;
+        let refresh = self.stored_refresh_token(&connection).await?;
+        let secret = self.client_secret(&connection.client).await?;
+        let (flight, key) = self.mark(&connection, reason).await?;
+        self.take_off(id);
+        let errand = Errand {
+            refresh,
+            secret,
+            flight,
+            key,
+        };
+        self.send_flight(&connection, errand, reason);
+        Ok(())
+    }
+
+    fn may_fly(&self, id: ConnectionId) -> Result<Arc<Connection>, Refusal> {
         if self.stopping.is_some() {
             return Err(crate::handle::stopped());
         }
@@ -77,40 +107,54 @@ impl Actor {
                 "Make room on the disk, or make it writable; nothing is lost while Doorward runs.",
             ));
         }
-        let Some(connection) = self.connection(id) else {
-            return Err(serving::unknown(""));
-        };
-        let (generation, refresh) = self.stored_refresh_token(&connection).await?;
-        let secret = self.client_secret(&connection.client).await?;
-        let mut plan = refreshing::begin(&connection);
+        self.connection(id).ok_or_else(|| serving::unknown(""))
+    }
+
+    /// The ticket, then the mark: once both are on disk, whoever starts next knows of this flight.
+    async fn mark(
+        &mut self,
+        connection: &Connection,
+        reason: Reason,
+    ) -> Result<(FlightId, Arc<FlightKey>), Refusal> {
+        let flight = FlightId::from_random(random::bytes());
+        let key = Arc::new(random::flight_key());
+        self.spool.announce(flight).map_err(|error| {
+            tracing::error!(%error, "the spool cannot be written");
+            no_spool(&error)
+        })?;
+        let mut plan = flying::begin(connection, flight, Arc::clone(&key));
         if reason == Reason::Rejected {
             plan = plan.log(
                 AuditEvent::new(AuditKind::TokenRejected)
                     .tenant(connection.tenant)
-                    .connection(id)
-                    .with("generation", generation.to_string()),
+                    .connection(connection.id)
+                    .with("generation", connection.generation.to_string()),
             );
         }
-        self.carry_out(plan).await?;
+        if let Err(refusal) = self.carry_out(plan).await {
+            self.erase_spooled(flight);
+            return Err(refusal);
+        }
+        if let Some(before) = connection.refreshing {
+            // What came of that one could not be written down, and was no token.
+            self.erase_spooled(before.flight);
+        }
+        Ok((flight, key))
+    }
+
+    pub(super) fn take_off(&mut self, id: ConnectionId) {
         self.flights.insert(id, Flight::default());
         self.published.in_flight.insert(id);
         self.publish();
-        self.send_flight(&connection, generation, refresh, secret, reason);
-        Ok(())
     }
 
-    async fn stored_refresh_token(
-        &self,
-        connection: &Connection,
-    ) -> Result<(u64, RefreshToken), Refusal> {
+    async fn stored_refresh_token(&self, connection: &Connection) -> Result<RefreshToken, Refusal> {
         let stored = self.store.refresh_token(connection.tenant, connection.id).await.map_err(|error| {
             tracing::error!(%error, connection = %connection.id, "a refresh token could not be read");
             error.refusal()
         })?;
         match stored {
-            Some((generation, token)) if generation == connection.generation => {
-                Ok((generation, token))
-            }
+            Some((generation, token)) if generation == connection.generation => Ok(token),
             Some(_) | None => Err(serving::reconnect_required(
                 &connection.name,
                 "there is no refresh token",
@@ -136,28 +180,21 @@ impl Actor {
         }
     }
 
-    fn send_flight(
-        &self,
-        connection: &Connection,
-        generation: u64,
-        refresh: RefreshToken,
-        secret: Option<ClientSecret>,
-        reason: Reason,
-    ) {
+    fn send_flight(&self, connection: &Connection, errand: Errand, reason: Reason) {
         let access = (reason == Reason::Rejected)
-            .then(|| {
-                self.published
-                    .tokens
-                    .get(&connection.id)
-                    .map(|token| std::sync::Arc::clone(&token.access))
-            })
-            .flatten();
+            .then(|| self.published.tokens.get(&connection.id))
+            .flatten()
+            .map(|token| Arc::clone(&token.access));
+        let mark = Mark {
+            generation: connection.generation,
+            flight: errand.flight,
+        };
+        let key = FlightKey::new(errand.key.expose().to_owned());
+        let flight = self.flight_of(connection, mark, Some(key));
+        let order = self.order(connection, flight.place, errand);
         let (providers, report) = (self.providers.clone(), self.report());
-        let (id, provider, client) = (
-            connection.id,
-            connection.provider.clone(),
-            connection.client.clone(),
-        );
+        let (id, provider) = (connection.id, connection.provider.clone());
+        let program = self.config.courier.clone();
         tokio::spawn(async move {
             let checked = match &access {
                 Some(access) => account::check(&providers, &provider, access).await,
@@ -167,73 +204,113 @@ impl Actor {
                 Checked::Good => None,
                 // A provider without a check of its own leaves the agent's word, which costs one refresh.
                 Checked::Unknown if access.is_some() && provider.check.is_some() => {
-                    Some(TokenOutcome::Transient {
+                    Some(Flown::Landed(TokenOutcome::Transient {
                         why: "the provider's own check of the token did not answer".to_owned(),
                         retry_at: None,
-                    })
+                    }))
                 }
-                Checked::Refused | Checked::Unknown => Some(
-                    token::refresh(&providers, &provider, &client, secret.as_ref(), &refresh).await,
-                ),
+                Checked::Refused | Checked::Unknown => {
+                    Some(courier::send(program, order, flight).await)
+                }
             };
             let access_is_dead = checked == Checked::Refused;
             let ended = FlightEnded {
                 connection: id,
-                generation,
+                mark,
                 access_is_dead,
                 outcome,
             };
-            // The mailbox is gone only when the process is ending.
+            // The mailbox is gone only when the process is ending; the next one finds the mark.
             let _gone = report.send(Message::FlightEnded(ended)).await;
         });
     }
 
+    fn order(&self, connection: &Connection, place: FlightPlace, errand: Errand) -> Order {
+        let text = |secret: &str| SecretText::new(secret.to_owned());
+        let data = &self.config.data;
+        Order {
+            place,
+            key: text(errand.key.expose()),
+            // A courier keeps the folder it was started in, and still need not depend on it.
+            data: std::path::absolute(data).unwrap_or_else(|_| data.clone()),
+            provider: connection.provider.clone(),
+            client: connection.client.clone(),
+            secret: errand.secret.map(|secret| text(secret.expose())),
+            refresh: text(errand.refresh.expose()),
+            timeout_ms: u64::try_from(self.config.provider_timeout.as_millis()).unwrap_or(u64::MAX),
+            now: self.now(),
+        }
+    }
+
     /// A flight has come back: what it brings is stored before anyone sees it, then every waiter is answered.
     pub(super) async fn flight_ended(&mut self, ended: FlightEnded) {
-        let now = self.now();
         let Some(flight) = self.flights.remove(&ended.connection) else {
             return;
         };
-        self.published.in_flight.remove(&ended.connection);
-        let issued = matches!(ended.outcome, Some(TokenOutcome::Issued(_)));
-        let (connection, generation) = (ended.connection, ended.generation);
+        let (connection, mark) = (ended.connection, ended.mark);
+        self.published.in_flight.remove(&connection);
+        let issued = matches!(ended.outcome, Some(Flown::Landed(TokenOutcome::Issued(_))));
+        // Before the outcome is decided: it says whether there is a token that agents can be served until.
+        if ended.access_is_dead && !issued {
+            self.mark_access_dead(connection, mark.generation).await;
+        }
+        let stored = self.take_in(connection, mark, ended.outcome).await;
+        if stored.is_ok() {
+            self.erase_spooled(mark.flight);
+        }
+        self.publish();
+        self.settle(flight.waiters, stored.err().as_ref()).await;
+        self.end_blocked(connection).await;
+    }
+
+    async fn take_in(
+        &mut self,
+        connection: ConnectionId,
+        mark: Mark,
+        outcome: Option<Flown>,
+    ) -> Result<(), Refusal> {
+        let now = self.now();
+        let generation = mark.generation;
         let outbox = OutboxId::from_random(random::bytes());
-        let stored = match ended.outcome {
-            Some(TokenOutcome::Issued(tokens)) => {
-                self.carry_out_or_keep(Fresh::Refreshed {
+        let jitter = random::fraction();
+        let plan = match outcome {
+            Some(Flown::Landed(TokenOutcome::Issued(tokens))) => {
+                let fresh = Fresh::Refreshed {
                     connection,
-                    generation,
+                    mark,
                     tokens,
                     outbox,
-                })
-                .await
+                };
+                return self.carry_out_or_keep(fresh).await;
             }
-            Some(outcome) => {
+            Some(Flown::Landed(outcome)) => {
                 let finished = Finished {
                     connection,
                     generation,
                     outcome,
-                    jitter: random::fraction(),
+                    jitter,
                     outbox,
                 };
-                let plan = refreshing::finish(self.book(), now, finished);
-                self.carry_out(plan).await
+                refreshing::finish(self.book(), now, finished)
+            }
+            Some(Flown::Empty(end)) => {
+                tracing::warn!(%connection, ?end, "a refresh came back without a reply");
+                let empty = CameEmpty {
+                    connection,
+                    generation,
+                    end,
+                    jitter,
+                    outbox,
+                };
+                flying::came_empty(self.book(), now, empty)
             }
             None => {
                 let row = self.connection(connection);
                 let row = row.filter(|row| row.generation == generation);
-                let plan =
-                    row.map_or_else(Plan::nothing, |row| refreshing::access_is_good(&row, now));
-                self.carry_out(plan).await
+                row.map_or_else(Plan::nothing, |row| refreshing::access_is_good(&row, now))
             }
         };
-        if ended.access_is_dead && !issued {
-            self.mark_access_dead(ended.connection, ended.generation)
-                .await;
-        }
-        self.publish();
-        self.settle(flight.waiters, stored.err().as_ref()).await;
-        self.end_blocked(ended.connection).await;
+        self.carry_out(plan).await
     }
 
     async fn mark_access_dead(&mut self, id: ConnectionId, generation: u64) {
@@ -310,4 +387,12 @@ impl Actor {
             .retry_after(std::time::Duration::from_secs(1))),
         }
     }
+}
+
+fn no_spool(error: &std::io::Error) -> Refusal {
+    Refusal::new(
+        Code::StoreFailed,
+        format!("The data folder cannot be written: {error}."),
+        "Make room on the disk, or make it writable. Nothing was sent to the provider.",
+    )
 }

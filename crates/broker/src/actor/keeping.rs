@@ -127,6 +127,7 @@ impl Actor {
         self.published.locked = None;
         self.publish();
         self.watch_all_programs();
+        self.adopt_flights().await;
         self.end_all_blocked().await;
         self.work_outbox().await;
         Ok(())

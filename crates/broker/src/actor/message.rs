@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use doorward_core::connection::Mark;
 use doorward_core::consent::CallbackParameters;
 use doorward_core::decide::connecting::Learned;
 use doorward_core::decide::revoking::RevocationOutcome;
@@ -13,10 +14,11 @@ use doorward_core::name::{ClaimedName, Name};
 use doorward_core::pairing::{Program, Wanted};
 use doorward_core::problem::Refusal;
 use doorward_core::secret::{Passphrase, Pin};
-use doorward_core::token_reply::{TokenOutcome, TokenSet};
+use doorward_core::token_reply::TokenSet;
 
 use super::connecting::Prepared;
 use super::{Actor, reply};
+use crate::courier::Flown;
 use crate::handle::{
     ConnectAsk, DeviceAuthorization, PauseTarget, PollAnswer, Proof, RegisteredClient, Rejection,
     Reply, Terms, TokenAsk,
@@ -193,11 +195,12 @@ impl From<PersonMessage> for Message {
 /// A flight that has come back.
 pub(crate) struct FlightEnded {
     pub(crate) connection: ConnectionId,
-    pub(crate) generation: u64,
+    /// The mark it was begun under.
+    pub(crate) mark: Mark,
     /// Whether the provider's own check refused the access token before the refresh was sent.
     pub(crate) access_is_dead: bool,
     /// What came of the refresh; nothing where the check found the access token good and none was sent.
-    pub(crate) outcome: Option<TokenOutcome>,
+    pub(crate) outcome: Option<Flown>,
 }
 
 impl Actor {

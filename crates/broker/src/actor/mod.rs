@@ -4,6 +4,7 @@
 //! consent in a browser) runs in a task of its own and comes back as a message. Nothing is seen by anyone before it is
 //! on disk: [`Actor::carry_out`] writes a plan, then applies it, then publishes, then does what else it says.
 
+mod adopting;
 mod connecting;
 mod consents;
 mod flights;
@@ -27,7 +28,7 @@ use doorward_core::ids::{ConnectionId, FlowId, OutboxId, RequestId};
 use doorward_core::plan::{Effect, Plan};
 use doorward_core::problem::Refusal;
 use doorward_core::time::Timestamp;
-use doorward_store::Store;
+use doorward_store::{Spool, Store};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use message::{AgentMessage, Message, PersonMessage};
@@ -45,6 +46,7 @@ use unsaved::Unsaved;
 pub(crate) struct Actor {
     pub(crate) config: Config,
     pub(crate) store: Store,
+    pub(crate) spool: Spool,
     pub(crate) providers: Providers,
     pub(crate) shell: Arc<dyn Shell>,
     pub(crate) shared: Arc<Shared>,
@@ -87,9 +89,11 @@ impl Actor {
         mailbox: mpsc::Sender<Message>,
     ) -> Self {
         let now = shared.clock.now();
+        let spool = Spool::of(&config.data);
         Self {
             config,
             store,
+            spool,
             providers,
             shell,
             shared,
@@ -133,7 +137,12 @@ impl Actor {
         }
         self.write_meters().await;
         for unsaved in &self.unsaved {
-            tracing::error!(connection = %unsaved.connection(), "fresh tokens were never stored and are lost");
+            let connection = unsaved.connection();
+            if unsaved.is_spooled() {
+                tracing::error!(%connection, "fresh tokens were never stored; the next start finds them in the spool");
+            } else {
+                tracing::error!(%connection, "fresh tokens were never stored and are lost");
+            }
         }
         self.store.close().await;
         if let Some(stopping) = self.stopping {
@@ -230,6 +239,7 @@ impl Actor {
                 self.published.grant_meters.remove(grant);
             }
             Change::TenantPut(_)
+            | Change::FlightKeyPut { .. }
             | Change::RegistrationPut { .. }
             | Change::OutboxAdded { .. }
             | Change::OutboxPut(_)

@@ -104,7 +104,8 @@ impl Actor {
             }
             return;
         };
-        if self.unsaved.iter().any(|kept| kept.connection() == id) {
+        if self.flights.contains_key(&id) || self.unsaved.iter().any(|kept| kept.connection() == id)
+        {
             return;
         }
         let outbox = OutboxId::from_random(random::bytes());

@@ -2,6 +2,7 @@
 
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::change::Change;
+use doorward_core::decide::flying;
 use doorward_core::decide::serving::{self, Caller, TokenState};
 use doorward_core::grant::{Door, Grant};
 use doorward_core::ids::ConnectionId;
@@ -143,34 +144,42 @@ impl Actor {
             connection: Some(rejection.connection.clone()),
             ..TokenAsk::default()
         };
-        let decided =
-            self.authenticated(&caller).and_then(|caller| {
-                let access = serving::access(
-                    self.book(),
-                    now,
-                    &caller,
-                    ask.connection.as_ref(),
-                    Door::Token,
-                )?;
-                let row = access.connection;
-                let current = self.published.tokens.get(&row.id);
-                let is_current =
-                    current.is_some_and(|token| rejection.access.matches(token.access.expose()));
-                let is_old = now.since(row.access_issued_at) >= LEAST_REJECTED_AGE;
-                let is_about_the_token = rejection.status.is_none_or(|status| status == 401)
-                    && !rejection
-                        .code
-                        .as_deref()
-                        .is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code));
-                let is_believed = is_current && is_old && is_about_the_token && row.refreshable;
-                match &row.trouble {
-                    // The provider said when to ask again, and a report cannot shorten that.
-                    Some(trouble) if is_believed && trouble.holds_at(now) => Err(
-                        serving::in_trouble(row, trouble.kind, trouble.retry_at, now),
-                    ),
-                    _ => Ok((row.id, row.generation, is_believed)),
+        let decided = self.authenticated(&caller).and_then(|caller| {
+            let access = serving::access(
+                self.book(),
+                now,
+                &caller,
+                ask.connection.as_ref(),
+                Door::Token,
+            )?;
+            let row = access.connection;
+            let current = self.published.tokens.get(&row.id);
+            let is_current =
+                current.is_some_and(|token| rejection.access.matches(token.access.expose()));
+            let is_old = now.since(row.access_issued_at) >= LEAST_REJECTED_AGE;
+            let is_about_the_token = rejection.status.is_none_or(|status| status == 401)
+                && !rejection
+                    .code
+                    .as_deref()
+                    .is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code));
+            let is_believed = is_current && is_old && is_about_the_token && row.refreshable;
+            match &row.trouble {
+                // The provider said when to ask again, and a report cannot shorten that.
+                Some(trouble)
+                    if is_believed
+                        && trouble.holds_at(now)
+                        && !flying::waits_for_the_token_to_end(row, now) =>
+                {
+                    Err(serving::in_trouble(
+                        row,
+                        trouble.kind,
+                        trouble.retry_at,
+                        now,
+                    ))
                 }
-            });
+                _ => Ok((row.id, row.generation, is_believed)),
+            }
+        });
         match decided {
             Err(refusal) => reply(to, Err(refusal)),
             Ok((connection, generation, true)) => {

@@ -1,14 +1,16 @@
 //! Fresh tokens that the store could not take.
 //!
-//! They exist nowhere else, so they are kept in memory and tried again. What they mean is decided anew at each try: a
+//! They are kept in memory and tried again: those of a consent exist nowhere else, and those of a refresh only in the
+//! spool. What they mean is decided anew at each try: a
 //! person may have disconnected, paused or connected again meanwhile, and a plan made before that would undo it.
 
 use std::time::Duration;
 
+use doorward_core::connection::Mark;
 use doorward_core::consent::PendingConsent;
 use doorward_core::decide::connecting::{self, Learned};
 use doorward_core::decide::refreshing::{self, Finished};
-use doorward_core::ids::{ConnectionId, OutboxId};
+use doorward_core::ids::{ConnectionId, FlightId, OutboxId};
 use doorward_core::plan::Plan;
 use doorward_core::problem::Refusal;
 use doorward_core::time::Timestamp;
@@ -24,8 +26,8 @@ pub(super) enum Fresh {
     /// By a refresh.
     Refreshed {
         connection: ConnectionId,
-        /// The generation whose refresh token was sent.
-        generation: u64,
+        /// The mark it was begun under. The reply stays in the spool until the store has taken it.
+        mark: Mark,
         tokens: TokenSet,
         outbox: OutboxId,
     },
@@ -52,6 +54,11 @@ impl Unsaved {
         self.fresh.connection()
     }
 
+    /// Whether they lie in the spool too, where the next start finds them.
+    pub(super) fn is_spooled(&self) -> bool {
+        self.fresh.flight().is_some()
+    }
+
     pub(super) fn retry_at(&self) -> Timestamp {
         self.retry_at
     }
@@ -62,6 +69,13 @@ impl Fresh {
         match self {
             Self::Refreshed { connection, .. } => *connection,
             Self::Consented(consented) => consented.pending.connection,
+        }
+    }
+
+    fn flight(&self) -> Option<FlightId> {
+        match self {
+            Self::Refreshed { mark, .. } => Some(mark.flight),
+            Self::Consented(_) => None,
         }
     }
 }
@@ -88,13 +102,13 @@ impl Actor {
         match fresh {
             Fresh::Refreshed {
                 connection,
-                generation,
+                mark,
                 tokens,
                 outbox,
             } => {
                 let finished = Finished {
                     connection: *connection,
-                    generation: *generation,
+                    generation: mark.generation,
                     outcome: TokenOutcome::Issued(tokens.duplicate()),
                     jitter: 0.0,
                     outbox: *outbox,
@@ -132,6 +146,9 @@ impl Actor {
             let (plan, _told_before) = self.decided(&unsaved.fresh);
             if self.carry_out(plan).await.is_ok() {
                 tracing::info!(%connection, "fresh tokens were stored after all");
+                if let Some(flight) = unsaved.fresh.flight() {
+                    self.erase_spooled(flight);
+                }
                 self.end_blocked(connection).await;
             } else {
                 self.unsaved.push(Unsaved {

@@ -135,17 +135,25 @@ pub async fn exchange(
     let line = Line::to(providers, provider);
     // What the crate makes of the reply is not used; what the line caught is.
     let _parsed = request.request_async(&line).await;
-    line.outcome()
+    match line.caught() {
+        Some(Ok(reply)) => meaning(&reply),
+        Some(Err(error)) => TokenOutcome::Transient {
+            why: error.to_string(),
+            retry_at: None,
+        },
+        None => unwritable(),
+    }
 }
 
-/// Refreshes. The caller makes sure that there is one at a time for a connection.
+/// Refreshes, and says what came back; nothing where the request could not be written. What it means is decided by
+/// whoever holds the store. The caller makes sure that there is one at a time for a connection.
 pub async fn refresh(
     providers: &Providers,
     provider: &Provider,
     identity: &ClientIdentity,
     secret: Option<&ClientSecret>,
     token: &RefreshToken,
-) -> TokenOutcome {
+) -> Option<Result<RawReply, TransportError>> {
     let client = client(provider, identity, secret);
     let token = oauth2::RefreshToken::new(token.expose().to_owned());
     let mut request = client.exchange_refresh_token(&token);
@@ -154,7 +162,27 @@ pub async fn refresh(
     }
     let line = Line::to(providers, provider);
     let _parsed = request.request_async(&line).await;
-    line.outcome()
+    line.caught()
+}
+
+/// What a token endpoint's reply means.
+#[must_use]
+pub fn meaning(reply: &RawReply) -> TokenOutcome {
+    token_reply::read(&TokenReply {
+        status: reply.status,
+        headers: &reply.headers,
+        body: &reply.body,
+        sent_at: reply.sent_at,
+        now: reply.now,
+    })
+}
+
+/// What it means that a request could not even be written.
+#[must_use]
+pub fn unwritable() -> TokenOutcome {
+    TokenOutcome::Misconfigured {
+        why: "the request could not be written".to_owned(),
+    }
 }
 
 /// Carries one request of the `oauth2` crate to the token endpoint and keeps the raw reply.
@@ -191,27 +219,10 @@ impl<'a> Line<'a> {
         answer
     }
 
-    fn outcome(self) -> TokenOutcome {
-        match self
-            .caught
+    fn caught(self) -> Option<Result<RawReply, TransportError>> {
+        self.caught
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
-        {
-            Some(Ok(reply)) => token_reply::read(&TokenReply {
-                status: reply.status,
-                headers: &reply.headers,
-                body: &reply.body,
-                sent_at: reply.sent_at,
-                now: reply.now,
-            }),
-            Some(Err(error)) => TokenOutcome::Transient {
-                why: error.to_string(),
-                retry_at: None,
-            },
-            None => TokenOutcome::Misconfigured {
-                why: "the request could not be written".to_owned(),
-            },
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod agents;
 mod approval;
 mod consent;
 mod control;
+mod courier;
 mod refresh;
 mod registration;
 mod restart;

@@ -16,7 +16,7 @@ use crate::world::{PASSPHRASE, PIN, World, code, granted, name, pin, refused, un
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A refresh has been sent and its reply is held back.
-async fn with_a_refresh_under_way(hang: Hang) -> (World, Agent) {
+pub(crate) async fn with_a_refresh_under_way(hang: Hang) -> (World, Agent) {
     let world = World::new().await;
     world.connect().await;
     let agent = world.pair("worker", "fastio:token").await;
@@ -92,37 +92,6 @@ async fn stopping_waits_for_a_refresh_under_way() {
     let token = world.token_text(&agent).await;
     assert_eq!(world.use_token(&token).await, 200);
     assert_eq!(world.refreshes(), 1, "what came back was stored");
-    world.finish().await;
-}
-
-#[tokio::test]
-async fn after_a_crash_in_a_refresh_the_old_token_is_tried_once() {
-    // The provider had not acted on it: nothing is lost.
-    let (mut world, agent) = with_a_refresh_under_way(Hang::BeforeWork).await;
-    world.crash_and_restart().await;
-    let token = world.token_text(&agent).await;
-    assert_eq!(world.use_token(&token).await, 200);
-    assert_eq!(world.refreshes(), 2);
-    world.finish().await;
-
-    // It had, and forgives a repetition.
-    let (mut world, agent) = with_a_refresh_under_way(Hang::AfterWork).await;
-    world
-        .sim
-        .change_knobs(|knobs| knobs.refresh_replay_grace_s = 60);
-    world.crash_and_restart().await;
-    world.sim.clear_faults();
-    granted(world.token(&agent).await);
-    assert_eq!(world.refreshes(), 2);
-    world.finish().await;
-
-    // It had, and does not: that is said, and not asked again.
-    let (mut world, agent) = with_a_refresh_under_way(Hang::AfterWork).await;
-    world.crash_and_restart().await;
-    world.sim.clear_faults();
-    assert_eq!(code(world.token(&agent).await), "reconnect_required");
-    assert_eq!(code(world.token(&agent).await), "reconnect_required");
-    assert_eq!(world.refreshes(), 2);
     world.finish().await;
 }
 

@@ -68,6 +68,20 @@ async fn a_fresh_pair_is_kept_until_the_store_takes_it_and_asked_for_once() {
 }
 
 #[tokio::test]
+async fn a_fresh_pair_that_was_never_stored_outlives_a_crash_in_the_spool() {
+    let (mut world, agent) = on_a_store_that_fails().await;
+    refresh_in_vain(&world, &agent).await;
+    world.crash();
+    world.pass_for_both(secs(2));
+    world.start_again().await;
+    let token = world.token_text(&agent).await;
+    assert_eq!(world.use_token(&token).await, 200);
+    assert_eq!(world.refreshes(), 1);
+    assert_eq!(world.news(), []);
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn disconnecting_ends_a_pair_that_was_not_stored_yet() {
     let (world, agent) = on_a_store_that_fails().await;
     refresh_in_vain(&world, &agent).await;

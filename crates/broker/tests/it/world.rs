@@ -1,6 +1,6 @@
 //! A broker on a scratch folder, the provider it talks to, and the person and agents around it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -128,6 +128,7 @@ impl World {
             holder: HolderKind::Serve,
             keys: Keys::Passphrase,
             approval,
+            courier: courier(),
             provider_timeout: Duration::from_secs(10),
         };
         let mut world = Self {
@@ -194,6 +195,21 @@ impl World {
         self.unlock().await;
     }
 
+    /// Starts the broker again with another program as its courier.
+    pub(crate) async fn restart_with_courier(&mut self, program: PathBuf) {
+        self.stop().await;
+        self.config.courier = program;
+        self.start_again().await;
+    }
+
+    /// The files that lie in the spool.
+    pub(crate) fn spooled(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.config.data.join("spool")) else {
+            return Vec::new();
+        };
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
     /// Ends the broker in the middle of whatever it does, and starts another one on its folder.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.crash();
@@ -230,6 +246,12 @@ impl World {
     pub(crate) async fn pass(&self, time: Duration) {
         self.sim.advance_clock(time);
         self.pass_here(time).await;
+    }
+
+    /// Time passes, and no broker is there to notice.
+    pub(crate) fn pass_for_both(&self, time: Duration) {
+        self.sim.advance_clock(time);
+        self.clock.move_ahead(time);
     }
 
     /// Time passes for the broker alone.
@@ -290,6 +312,7 @@ impl World {
             assert!(report.fault.is_none(), "the audit log: {:?}", report.fault);
             assert!(report.rows > 0);
             self.stop().await;
+            assert!(self.spooled().is_empty(), "left: {:?}", self.spooled());
         }
         self.is_finished = true;
     }
@@ -418,6 +441,12 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         }
     });
     assert!(waited.await.is_ok(), "this does not come about: {what}");
+}
+
+/// The courier that is built with these tests.
+pub(crate) fn courier() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.ancestors().nth(2).unwrap().join("examples/courier")
 }
 
 /// A store whose passphrase costs next to nothing to try.

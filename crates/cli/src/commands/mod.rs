@@ -39,7 +39,8 @@ pub(crate) async fn run(context: &mut Context, command: Command, signals: &mut S
 
 async fn brief(context: &mut Context, command: Command) -> Outcome {
     match command {
-        Command::Serve(_) | Command::Connect(_) => Ok(()),
+        // `main` does not come here with a courier, which has none of what a command works with.
+        Command::Serve(_) | Command::Connect(_) | Command::Courier => Ok(()),
         Command::Status => status::run(context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Unlock(ask) => unlock::run(context, ask).await,

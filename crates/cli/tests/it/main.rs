@@ -7,6 +7,7 @@
 
 mod approving;
 mod clean;
+mod courier;
 mod errors;
 mod promises;
 mod pty;

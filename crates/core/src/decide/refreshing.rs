@@ -26,15 +26,6 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// What does not pass by itself is looked at this often, in case a person mended it at the provider.
 const STUCK_WAIT: Duration = Duration::from_mins(5);
 
-/// Marks that a refresh of the stored generation is about to be sent.
-pub fn begin(connection: &Connection) -> Plan {
-    let marked = Connection {
-        refreshing: Some(connection.generation),
-        ..connection.clone()
-    };
-    Plan::nothing().change(Change::ConnectionPut(Box::new(marked)))
-}
-
 /// The API refused an access token that should have been good, and the provider's own check agrees.
 pub fn access_is_dead(connection: &Connection, now: Timestamp) -> Plan {
     let dead = Connection {
@@ -194,7 +185,7 @@ fn ended(book: &Book, connection: &Connection, now: Timestamp, why: &str, ends: 
         .effect(Effect::Tell(Notice::ReconnectNeeded(connection.id)))
 }
 
-fn troubled(
+pub(super) fn troubled(
     connection: &Connection,
     now: Timestamp,
     kind: TroubleKind,
@@ -211,8 +202,8 @@ fn troubled(
         last,
         retry_at,
     };
-    // The mark stays where the reply may have been lost after the provider acted on the request.
     let next = Connection {
+        refreshing: None,
         trouble: Some(trouble),
         ..connection.clone()
     };
@@ -221,7 +212,7 @@ fn troubled(
 
 /// What the provider states is waited for exactly. A moment that is not to come says nothing: it would make every
 /// caller's ask one more request, and a clock that is ahead of the provider's turns every stated moment into one.
-fn next_try(
+pub(super) fn next_try(
     connection: &Connection,
     now: Timestamp,
     stated: Option<Timestamp>,

@@ -305,6 +305,18 @@ pub fn in_trouble(
             format!("{title} refuses to renew the token of `{name}`: {last}."),
             "The grant was kept. A person has to look at the connection: `doorward doctor`.",
         ),
+        TroubleKind::ReplyLost => Refusal::new(
+            Code::ProviderUnavailable,
+            format!("The token of `{name}` was asked for and the reply was lost: {last}."),
+            "Try again after the time given: the renewal is then asked for once more.",
+        ),
+        TroubleKind::CourierFailed => Refusal::new(
+            Code::ProviderUnavailable,
+            format!(
+                "Doorward's courier cannot be started, so the token of `{name}` is not renewed: {last}."
+            ),
+            "Nothing was sent and nothing was lost. A person has to see that the `doorward` program is there and may run; it is tried again by itself.",
+        ),
     };
     refusal.retry_after(retry_at.since(now))
 }

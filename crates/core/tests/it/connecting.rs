@@ -10,7 +10,7 @@ use doorward_core::problem::Code;
 use doorward_core::scope::Granted;
 use doorward_core::token_reply::TokenSet;
 
-use crate::world::{HOUR, World, ended, learned, learned_nothing, name, outline};
+use crate::world::{HOUR, World, ended, learned, learned_nothing, mark, name, outline};
 
 fn decided(
     world: &mut World,
@@ -200,7 +200,7 @@ fn a_connection_that_had_ended_recovers_and_keeps_what_a_person_set() {
     world.alter(id, |row| {
         row.standing = ended();
         row.paused = true;
-        row.refreshing = Some(1);
+        row.refreshing = Some(mark(1));
     });
     world.now = world.now.plus(HOUR);
     let consent = world.consent("fastio", "ours").expect("a place");

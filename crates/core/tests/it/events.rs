@@ -26,6 +26,13 @@ pub(crate) enum Event {
         flight: Index,
         outcome: u8,
     },
+    /// A flight comes back without a reply.
+    Empty {
+        flight: Index,
+        end: u8,
+    },
+    /// Whoever held the book is gone, and another one reads it.
+    Restart,
     /// The access token is refused by the API.
     Dead {
         connection: Index,
@@ -93,6 +100,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         ),
         4 => index().prop_map(|connection| Event::Begin { connection }),
         6 => (index(), 0..8_u8).prop_map(|(flight, outcome)| Event::Finish { flight, outcome }),
+        2 => (index(), 0..3_u8).prop_map(|(flight, end)| Event::Empty { flight, end }),
+        1 => Just(Event::Restart),
         1 => index().prop_map(|connection| Event::Dead { connection }),
         2 => index().prop_map(|connection| Event::Disconnect { connection }),
         2 => (index(), 0..4_u8).prop_map(|(item, outcome)| Event::Revoke { item, outcome }),

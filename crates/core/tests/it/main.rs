@@ -4,6 +4,7 @@ mod codes;
 mod connecting;
 mod consent;
 mod events;
+mod flying;
 mod health;
 mod keys;
 mod pairing;

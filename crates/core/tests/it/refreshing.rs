@@ -11,7 +11,7 @@ use doorward_core::plan::Plan;
 use doorward_core::time::Timestamp;
 use doorward_core::token_reply::TokenOutcome;
 
-use crate::world::{HOUR, SECOND, World, learned, learned_nothing, outline, trouble};
+use crate::world::{HOUR, SECOND, World, begin, learned, learned_nothing, mark, outline, trouble};
 
 fn finish(
     world: &mut World,
@@ -69,7 +69,7 @@ fn table(
 ) -> Vec<(&'static str, String)> {
     let mut base = World::new();
     let id = base.connection("fastio", "ours");
-    let begun = refreshing::begin(&base.row(id));
+    let begun = begin(&base.row(id));
     base.carry_out(begun);
     arrange(&mut base, id);
     outcomes(&base)
@@ -209,7 +209,7 @@ fn new_tokens_carry_their_own_times_and_keep_what_they_do_not_say() {
             row.created_at,
             row.created_at,
         ));
-        row.refreshing = Some(1);
+        row.refreshing = Some(mark(1));
     });
     let before = world.row(id);
     world.now = world.now.plus(HOUR);
@@ -341,9 +341,9 @@ fn the_check_of_a_refused_token_is_believed_either_way() {
     let mut other = world.clone();
     other.carry_out(dead);
     assert!(!other.row(id).access_is_live(other.now));
-    let begun = refreshing::begin(&world.row(id));
+    let begun = begin(&world.row(id));
     world.carry_out(begun);
-    assert_eq!(world.row(id).refreshing, Some(1));
+    assert_eq!(world.row(id).refreshing, Some(mark(1)));
     world.now = world.now.plus(SECOND);
     let good = refreshing::access_is_good(&world.row(id), world.now);
     world.carry_out(good);

@@ -1,6 +1,8 @@
 //! Everything at once, in any order: agents, persons, providers and clocks act on one book, and what must never happen
 //! does not. The shelf and the book's check refuse what the store's tables would.
 
+mod flights;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,7 +10,6 @@ use doorward_core::audit::AuditKind;
 use doorward_core::connection::Standing;
 use doorward_core::consent::PendingConsent;
 use doorward_core::decide::pairing::{self, Polled};
-use doorward_core::decide::refreshing::{self, Finished};
 use doorward_core::decide::revoking::{self, RevocationOutcome};
 use doorward_core::decide::serving::{self, Caller};
 use doorward_core::grant::{Door, Lifetime, Policy, Rights};
@@ -16,7 +17,6 @@ use doorward_core::ids::{AgentId, ConnectionId, TenantId};
 use doorward_core::key::KeyHash;
 use doorward_core::pairing::{Approval, Verdict};
 use doorward_core::plan::Plan;
-use doorward_core::token_reply::TokenOutcome;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -97,12 +97,9 @@ impl Play {
             }
             Event::Begin { connection } => self.begin(connection),
             Event::Finish { flight, outcome } => self.finish(flight, outcome),
-            Event::Dead { connection } => {
-                if let Some(id) = one(connection, &self.connections()) {
-                    let plan = refreshing::access_is_dead(&self.world.row(*id), self.world.now);
-                    self.carry_out(plan);
-                }
-            }
+            Event::Empty { flight, end } => self.come_empty(flight, end),
+            Event::Restart => self.restart(),
+            Event::Dead { connection } => self.access_dies(connection),
             Event::Disconnect { connection } => self.disconnect(connection),
             Event::Revoke { item, outcome } => self.revoke(item, outcome),
             Event::Pause { connection, paused } => {
@@ -200,100 +197,6 @@ impl Play {
                 refresh.then_some(token),
                 "of this grant alone"
             );
-        }
-    }
-
-    fn begin(&mut self, connection: Index) {
-        let Some(id) = one(connection, &self.connections()).copied() else {
-            return;
-        };
-        let row = self.world.row(id);
-        let has_token = row.refreshable && row.standing == Standing::Connected;
-        if has_token && !self.flights.contains_key(&id) {
-            self.carry_out(refreshing::begin(&row));
-            self.flights.insert(id, row.generation);
-        }
-    }
-
-    fn finish(&mut self, flight: Index, outcome: u8) {
-        let flights: Vec<_> = self.flights.clone().into_iter().collect();
-        let Some((connection, generation)) = one(flight, &flights).copied() else {
-            return;
-        };
-        self.flights.remove(&connection);
-        let why = "HTTP 400".to_owned();
-        let now = self.world.now;
-        let access = self.text("access");
-        let outcome = match outcome {
-            0..3 => {
-                let refresh = self.text("refresh");
-                TokenOutcome::Issued(
-                    self.world
-                        .tokens(&access, (outcome > 0).then_some(refresh.as_str())),
-                )
-            }
-            3 => TokenOutcome::Transient {
-                why,
-                retry_at: Some(now),
-            },
-            4 => TokenOutcome::RateLimited { until: now },
-            5 => TokenOutcome::GrantEnded { why },
-            6 => TokenOutcome::ClientRejected { why },
-            _ => TokenOutcome::Misconfigured { why },
-        };
-        let is_end = matches!(outcome, TokenOutcome::GrantEnded { .. });
-        let before = self.world.row(connection);
-        let held = self.world.shelf.own(connection).cloned();
-        let outbox = self.world.outbox_id();
-        let finished = Finished {
-            connection,
-            generation,
-            outcome,
-            jitter: 0.1,
-            outbox,
-        };
-        let plan = refreshing::finish(&self.world.book, now, finished);
-        let logged = self.carry_out(plan);
-        if before.generation != generation {
-            assert_eq!(
-                *self.world.row(connection),
-                *before,
-                "a late reply changes nothing"
-            );
-            assert_eq!(self.world.shelf.own(connection), held.as_ref());
-        } else if is_end {
-            assert!(logged.contains(&AuditKind::GrantEnded));
-            assert_eq!(self.world.shelf.own(connection), None);
-        } else if before.standing != Standing::Ending {
-            assert!(
-                self.world.shelf.own(connection).is_some(),
-                "only an end erases"
-            );
-            let row = self.world.row(connection);
-            assert!(
-                row.trouble
-                    .as_ref()
-                    .is_none_or(|trouble| trouble.retry_at > now)
-            );
-        }
-        self.end_blocked(connection);
-    }
-
-    /// As the broker does when a flight of a disconnected connection has come back.
-    fn end_blocked(&mut self, connection: ConnectionId) {
-        let Some(row) = self.world.book.connection(connection).cloned() else {
-            return;
-        };
-        if row.standing == Standing::Ending {
-            let held = self
-                .world
-                .shelf
-                .own(connection)
-                .map(|held| held.access.clone());
-            self.must_be_owed.extend(held);
-            let outbox = self.world.outbox_id();
-            let plan = revoking::end(&self.world.book, &row, self.world.now, outbox);
-            self.carry_out(plan);
         }
     }
 
@@ -474,6 +377,11 @@ impl Play {
             assert_eq!(found, Some(row.id), "found by its name");
             let tenant = *self.tenants.entry(row.id).or_insert(row.tenant);
             assert_eq!(tenant, row.tenant, "a connection never changes its tenant");
+            if let Some(mark) = row.refreshing {
+                assert_eq!(mark.generation, row.generation, "a mark of what is stored");
+                let flight = self.flights.get(&row.id);
+                assert_eq!(flight, Some(&row.generation), "a mark has its flight");
+            }
             let held = self.world.shelf.own(row.id);
             if let Some(held) = held {
                 assert_eq!(

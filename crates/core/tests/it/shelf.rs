@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_core::book::Book;
 use doorward_core::change::{Change, OutboxTokens};
+use doorward_core::connection::Mark;
 use doorward_core::grant::Door;
 use doorward_core::ids::{ConnectionId, OutboxId, TenantId};
 
@@ -100,6 +101,7 @@ impl Shelf {
             Change::TenantPut(_)
             | Change::RegistrationPut { .. }
             | Change::ConnectionPut(_)
+            | Change::FlightKeyPut { .. }
             | Change::OutboxPut(_)
             | Change::ClientPut(_)
             | Change::ClientErased(_)
@@ -148,6 +150,21 @@ fn check(book: &Book, change: &Change) {
         | Change::TokensErased { tenant, connection }
         | Change::ConnectionErased { tenant, connection } => {
             assert_owned(book, *tenant, *connection);
+        }
+        Change::FlightKeyPut {
+            tenant,
+            connection,
+            generation,
+            flight,
+            ..
+        } => {
+            assert_owned(book, *tenant, *connection);
+            let marked = book.connection(*connection).and_then(|row| row.refreshing);
+            let own = Mark {
+                generation: *generation,
+                flight: *flight,
+            };
+            assert_eq!(marked, Some(own), "a flight's key without its mark");
         }
         Change::OutboxAdded { item, .. } => {
             if book.connection(item.connection).is_some() {

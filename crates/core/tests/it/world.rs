@@ -7,13 +7,14 @@ use doorward_core::agent::{Agent, Client};
 use doorward_core::audit::AuditKind;
 use doorward_core::book::Book;
 use doorward_core::change::Change;
-use doorward_core::connection::{Account, Connection, Standing, Trouble, TroubleKind};
+use doorward_core::connection::{Account, Connection, Mark, Standing, Trouble, TroubleKind};
 use doorward_core::consent::PendingConsent;
 use doorward_core::decide::connecting::{self, Learned};
+use doorward_core::decide::flying;
 use doorward_core::decide::pairing::{self, Asked};
 use doorward_core::decide::serving::Caller;
 use doorward_core::grant::{Door, Lifetime, Policy, Rights};
-use doorward_core::ids::{AgentId, ConnectionId, FlowId, KeyId, OutboxId, RequestId};
+use doorward_core::ids::{AgentId, ConnectionId, FlightId, FlowId, KeyId, OutboxId, RequestId};
 use doorward_core::key::{KeyHash, KeyRecord};
 use doorward_core::name::{ClaimedName, Name};
 use doorward_core::pairing::{Approval, ApprovalRequest, Wanted, user_code};
@@ -22,7 +23,7 @@ use doorward_core::problem::Refusal;
 use doorward_core::provider::{Manifest, Provider};
 use doorward_core::registration::{ClientAuthentication, ClientIdentity};
 use doorward_core::scope::{Ask, Granted};
-use doorward_core::secret::{AccessToken, RefreshToken};
+use doorward_core::secret::{AccessToken, FlightKey, RefreshToken};
 use doorward_core::time::Timestamp;
 use doorward_core::token_reply::TokenSet;
 
@@ -353,6 +354,19 @@ pub(crate) fn trouble(kind: TroubleKind, since: Timestamp, retry_at: Timestamp) 
     }
 }
 
+pub(crate) fn mark(generation: u64) -> Mark {
+    Mark {
+        generation,
+        flight: FlightId::from_random([3; 16]),
+    }
+}
+
+/// A refresh of the stored generation begins.
+pub(crate) fn begin(row: &Connection) -> Plan {
+    let key = Arc::new(FlightKey::from_random([3; 32]));
+    flying::begin(row, mark(row.generation).flight, key)
+}
+
 pub(crate) fn ended() -> Standing {
     Standing::ReconnectRequired {
         why: "the provider refused to renew it".to_owned(),
@@ -390,6 +404,9 @@ fn line(change: &Change) -> String {
         } => {
             let which = if refresh.is_some() { "both" } else { "access" };
             format!("tokens of generation {generation}, {which}")
+        }
+        Change::FlightKeyPut { generation, .. } => {
+            format!("flight key of generation {generation}")
         }
         Change::TokensErased { .. } => "tokens erased".to_owned(),
         Change::ConnectionErased { .. } => "connection erased".to_owned(),

@@ -21,6 +21,17 @@ use tokio::task::JoinHandle;
 
 use crate::ask::{Answer, Ask};
 
+/// An example of this crate, which is built with its tests and lies near them.
+fn example(name: &str) -> std::path::PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples")
+        .join(name)
+}
+
 /// Everything that a test needs, stopped when it ends.
 pub(crate) struct World {
     pub(crate) handle: Handle,
@@ -43,6 +54,7 @@ impl World {
             holder: HolderKind::Serve,
             keys: Keys::Passphrase,
             approval: ApprovalRoom::Window,
+            courier: example("gateway-courier"),
             provider_timeout: Duration::from_secs(20),
         };
         let clock = Arc::new(MovedClock::default());

@@ -2,10 +2,12 @@
 
 use doorward_core::change::OutboxTokens;
 use doorward_core::connection::Connection;
-use doorward_core::ids::{ConnectionId, OutboxId, TenantId};
+use doorward_core::ids::{ConnectionId, FlightId, OutboxId, TenantId};
 use doorward_core::outbox::OutboxItem;
 use doorward_core::registration::Registration;
-use doorward_core::secret::{AccessToken, ClientSecret, RefreshToken, RegistrationToken};
+use doorward_core::secret::{
+    AccessToken, ClientSecret, FlightKey, RefreshToken, RegistrationToken,
+};
 use doorward_core::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
@@ -62,15 +64,16 @@ pub(super) async fn put_connection(
     let written = sqlx::query(
         "INSERT INTO connections (id, tenant, name, provider, client, ask, granted, account, session, device_name,
             created_at, connected_at, standing, paused, generation, refreshing, refreshable, token_type,
-            access_issued_at, access_expires_at, proven_at, trouble)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+            access_issued_at, access_expires_at, proven_at, trouble, flight)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, provider = excluded.provider, client = excluded.client,
             ask = excluded.ask, granted = excluded.granted, account = excluded.account, session = excluded.session,
             device_name = excluded.device_name, created_at = excluded.created_at,
             connected_at = excluded.connected_at, standing = excluded.standing, paused = excluded.paused,
             generation = excluded.generation, refreshing = excluded.refreshing, refreshable = excluded.refreshable,
             token_type = excluded.token_type, access_issued_at = excluded.access_issued_at,
-            access_expires_at = excluded.access_expires_at, proven_at = excluded.proven_at, trouble = excluded.trouble
+            access_expires_at = excluded.access_expires_at, proven_at = excluded.proven_at, trouble = excluded.trouble,
+            flight = excluded.flight
          WHERE connections.tenant = excluded.tenant",
     )
     .bind(row.id.to_string())
@@ -88,17 +91,50 @@ pub(super) async fn put_connection(
     .bind(json(&row.standing)?)
     .bind(i64::from(row.paused))
     .bind(stored(row.generation)?)
-    .bind(row.refreshing.map(stored).transpose()?)
+    .bind(row.refreshing.map(|mark| stored(mark.generation)).transpose()?)
     .bind(i64::from(row.refreshable))
     .bind(row.token_type.as_str())
     .bind(row.access_issued_at.as_millis())
     .bind(millis(row.access_expires_at))
     .bind(millis(row.proven_at))
     .bind(row.trouble.as_ref().map(json).transpose()?)
+    .bind(row.refreshing.map(|mark| mark.flight.to_string()))
     .execute(&mut *to)
     .await?;
     of_that_tenant(&written, "the connection")?;
+    let flight = row.refreshing.map(|mark| mark.flight);
+    erase_flight_keys(to, (row.tenant, row.id), flight).await?;
     vault::data_key_or_new(to, keys, Owner::Connection(row.tenant, row.id), now).await?;
+    Ok(())
+}
+
+pub(super) async fn put_flight_key(
+    to: &mut SqliteConnection,
+    keys: &Keys,
+    now: Timestamp,
+    slot: Slot,
+    (generation, flight_key): (u64, &FlightKey),
+) -> Result<(), StoreError> {
+    let owner = Owner::Connection(slot.tenant, slot.connection);
+    let key = vault::data_key_or_new(to, keys, owner, now).await?;
+    vault::put(to, &key, slot, generation, flight_key.expose()).await
+}
+
+/// A flight's key lives as long as its mark: a row that carries another mark, or none, ends it.
+async fn erase_flight_keys(
+    to: &mut SqliteConnection,
+    (tenant, connection): (TenantId, ConnectionId),
+    but: Option<FlightId>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM sealed WHERE tenant = $1 AND connection = $2 AND kind = $3 AND item <> $4",
+    )
+    .bind(tenant.to_string())
+    .bind(connection.to_string())
+    .bind(Kind::Flight.as_str())
+    .bind(but.map(|flight| flight.to_string()).unwrap_or_default())
+    .execute(to)
+    .await?;
     Ok(())
 }
 
@@ -143,6 +179,7 @@ pub(super) async fn erase_connection(
     connection: ConnectionId,
 ) -> Result<(), StoreError> {
     erase_tokens(to, tenant, connection).await?;
+    erase_flight_keys(to, (tenant, connection), None).await?;
     sqlx::query("DELETE FROM connections WHERE tenant = $1 AND id = $2")
         .bind(tenant.to_string())
         .bind(connection.to_string())

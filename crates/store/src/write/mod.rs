@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
 
 use crate::error::StoreError;
 use crate::keys::Keys;
+use crate::vault::Slot;
 use connections::Fresh;
 
 /// Writes one change.
@@ -61,6 +62,16 @@ pub(crate) async fn change(
                 refresh: refresh.as_deref(),
             };
             connections::put_tokens(to, keys, now, (*tenant, *connection), *generation, fresh).await
+        }
+        Change::FlightKeyPut {
+            tenant,
+            connection,
+            generation,
+            flight,
+            key,
+        } => {
+            let slot = Slot::flight(*tenant, *connection, *flight);
+            connections::put_flight_key(to, keys, now, slot, (*generation, key)).await
         }
         Change::TokensErased { tenant, connection } => {
             connections::erase_tokens(to, *tenant, *connection).await
@@ -114,6 +125,7 @@ pub(crate) fn erases(change: &Change) -> bool {
         | Change::RegistrationPut { .. }
         | Change::ConnectionPut(_)
         | Change::TokensPut { .. }
+        | Change::FlightKeyPut { .. }
         | Change::OutboxAdded {
             tokens: OutboxTokens::Given { .. },
             ..

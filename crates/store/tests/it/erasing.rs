@@ -11,8 +11,8 @@ use doorward_store::{HolderKind, Store};
 use sqlx::{Connection as _, Row as _};
 
 use crate::samples::{
-    NOW, access, agent_key, connection_id, disconnect, event, one_of_each, outbox_id, refresh,
-    register, tenant_id,
+    NOW, access, agent_key, connection_id, disconnect, event, flight_key, one_of_each, outbox_id,
+    refresh, register, tenant_id,
 };
 use crate::world::{World, files, passphrase, raw};
 
@@ -71,6 +71,8 @@ fn secrets() -> Vec<Vec<u8>> {
         all.push(refresh(n, 1).into_bytes());
     }
     all.push(agent_key(1).expose().as_bytes().to_vec());
+    all.push(flight_key(1).expose().as_bytes().to_vec());
+    all.push(vec![0x71; 32]);
     all
 }
 

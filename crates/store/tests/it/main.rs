@@ -18,5 +18,6 @@ mod samples;
 mod schemas;
 mod sealing;
 mod speed;
+mod spool;
 mod unlocking;
 mod world;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use doorward_core::agent::{Agent, Client};
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::change::{Change, OutboxTokens};
-use doorward_core::connection::{Account, Connection, Standing, Tenant, Trouble, TroubleKind};
+use doorward_core::connection::{
+    Account, Connection, Mark, Standing, Tenant, Trouble, TroubleKind,
+};
 use doorward_core::grant::{Door, Grant, Lifetime, Policy, ProgramId, Rights};
 use doorward_core::ids::{
-    AgentId, ConnectionId, GrantId, KeyId, OutboxId, RegistrationId, RequestId, TenantId,
+    AgentId, ConnectionId, FlightId, GrantId, KeyId, OutboxId, RegistrationId, RequestId, TenantId,
 };
 use doorward_core::key::{AgentKey, KeyRecord};
 use doorward_core::name::ClaimedName;
@@ -17,7 +19,9 @@ use doorward_core::pairing::{ApprovalRequest, Program, Verdict, Wanted};
 use doorward_core::provider::{Manifest, Provider};
 use doorward_core::registration::{ClientAuthentication, ClientIdentity, Registration};
 use doorward_core::scope::{Ask, Granted};
-use doorward_core::secret::{AccessToken, ClientSecret, RefreshToken, RegistrationToken};
+use doorward_core::secret::{
+    AccessToken, ClientSecret, FlightKey, RefreshToken, RegistrationToken,
+};
 use doorward_core::time::Timestamp;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_777_000_000);
@@ -63,6 +67,32 @@ fn client_identity() -> ClientIdentity {
     }
 }
 
+pub(crate) fn flight_id(n: u8) -> FlightId {
+    FlightId::from_random([0x60 + n; 16])
+}
+
+pub(crate) fn mark(n: u8, generation: u64) -> Mark {
+    Mark {
+        generation,
+        flight: flight_id(n),
+    }
+}
+
+pub(crate) fn flight_key(n: u8) -> FlightKey {
+    FlightKey::from_random([0x70 + n; 32])
+}
+
+/// The key of the flight that the connection's row is marked with.
+pub(crate) fn flight(n: u8, generation: u64) -> Change {
+    Change::FlightKeyPut {
+        tenant: tenant_id(n),
+        connection: connection_id(n),
+        generation,
+        flight: flight_id(n),
+        key: Arc::new(flight_key(n)),
+    }
+}
+
 /// A connection with nothing left out.
 pub(crate) fn connection(n: u8, generation: u64) -> Connection {
     Connection {
@@ -91,7 +121,7 @@ pub(crate) fn connection(n: u8, generation: u64) -> Connection {
         standing: Standing::Connected,
         paused: n.is_multiple_of(2),
         generation,
-        refreshing: Some(generation),
+        refreshing: Some(mark(n, generation)),
         refreshable: true,
         token_type: "Bearer".to_owned(),
         access_issued_at: NOW,
@@ -271,6 +301,7 @@ pub(crate) fn client(n: u8) -> Client {
 pub(crate) fn one_of_each() -> Vec<Change> {
     let mut all = vec![register(1)];
     all.extend(connect(1));
+    all.push(flight(1, 1));
     all.push(Change::OutboxAdded {
         item: Box::new(outbox_item(1)),
         tokens: OutboxTokens::Given {

@@ -8,12 +8,12 @@ use doorward_store::{HolderKind, PinCheck, Store};
 use tempfile::TempDir;
 
 use crate::samples::{
-    NOW, access, agent_id, agent_key, connection_id, event, one_of_each, outbox_id, refresh,
-    registration_id, tenant_id,
+    NOW, access, agent_id, agent_key, connection_id, event, flight_key, one_of_each, outbox_id,
+    refresh, registration_id, tenant_id,
 };
 use crate::world::passphrase;
 
-const NEWEST: u32 = 1;
+const NEWEST: u32 = 2;
 
 fn fixture(schema: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{schema}.db"))
@@ -56,6 +56,12 @@ async fn a_store_of_every_older_schema_opens_with_everything_in_it() {
             .unwrap()
             .unwrap();
         assert_eq!(token.expose(), refresh(1, 1));
+        // A mark of before there were flights names one whose reply is lost.
+        let marked = book.connection(connection).unwrap().refreshing.unwrap();
+        let key = store.flight_key(tenant, connection, marked).await.unwrap();
+        let expected = (schema > 1).then(|| flight_key(1).expose().to_owned());
+        assert_eq!(key.map(|key| key.expose().to_owned()), expected);
+        assert_eq!(marked.generation, 1);
         let (owed, _) = store
             .outbox_tokens(tenant, outbox_id(1))
             .await
