@@ -424,7 +424,7 @@ async fn what_cannot_be_meant_is_refused_before_anything_happens() {
     $ doorward connect fastio --scope everything
     [2]
     error: Fast.io has no scope `everything`.
-      → It has: user, org, workspace, all_orgs, all_workspaces, all_shares, all_sign_envelopes.
+      → It has: workspace, org, all_workspaces, all_orgs, all_shares, all_sign_envelopes, user.
 
     $ doorward connect
     [2]
