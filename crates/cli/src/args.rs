@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Connect(Connect),
     /// List the connections
     Connections,
+    /// Try a connection again now, whose tries have halted or wait
+    Retry(Retry),
     /// End a connection, here and at the provider
     Disconnect(Disconnect),
     /// List the agents, or add one
@@ -105,6 +107,13 @@ pub(crate) struct Serve {
     /// Where the key of a new store comes from
     #[arg(long, value_name = "SOURCE")]
     pub(crate) keys: Option<KeysChoice>,
+}
+
+/// `retry`
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The connection
+    pub(crate) name: Name,
 }
 
 /// `unlock`

@@ -62,6 +62,10 @@ impl Unsaved {
     pub(super) fn retry_at(&self) -> Timestamp {
         self.retry_at
     }
+
+    pub(super) fn clock_was_set(&mut self, millis: i64) {
+        self.retry_at = self.retry_at.shifted(millis);
+    }
 }
 
 impl Fresh {

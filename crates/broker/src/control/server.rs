@@ -114,6 +114,7 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
         }
         Request::Cancel { flow } => encode(&handle.cancel(flow).await),
         Request::Disconnect { name } => encode(&handle.disconnect(name).await),
+        Request::Retry { name } => encode(&handle.retry(name).await),
         Request::Agents => encode(&handle.agents().await),
         Request::AddAgent {
             name,

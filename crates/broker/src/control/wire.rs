@@ -165,6 +165,11 @@ pub enum Request {
         /// The connection.
         name: Name,
     },
+    /// `ConnectionView`, if it works after the try.
+    Retry {
+        /// The connection.
+        name: Name,
+    },
     /// `Vec<AgentView>`
     Agents,
     /// `AgentAdded`

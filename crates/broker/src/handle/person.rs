@@ -138,6 +138,12 @@ impl Handle {
             .await
     }
 
+    /// Tries a connection again whose tries have halted or wait. Answers how it is if it works after that, else why it
+    /// does not.
+    pub async fn retry(&self, name: Name) -> Result<ConnectionView, Refusal> {
+        self.ask(|reply| PersonMessage::Retry { name, reply }).await
+    }
+
     /// All agents.
     pub async fn agents(&self) -> Result<Vec<AgentView>, Refusal> {
         self.ask(|reply| PersonMessage::Agents { reply }).await

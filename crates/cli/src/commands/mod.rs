@@ -10,6 +10,7 @@ mod keys;
 mod pair;
 mod pausing;
 mod pin;
+mod retrying;
 mod serve;
 mod status;
 mod token;
@@ -46,6 +47,7 @@ async fn brief(context: &mut Context, command: Command) -> Outcome {
         Command::Unlock(ask) => unlock::run(context, ask).await,
         Command::Pin => pin::run(context).await,
         Command::Connections => connections::list(context).await,
+        Command::Retry(ask) => retrying::run(context, ask).await,
         Command::Disconnect(ask) => connections::disconnect(context, ask).await,
         Command::Agents(ask) => match ask.command {
             None => agents::list(context).await,

@@ -65,6 +65,16 @@ fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
             let ended = count(status.need_reconnect, "connection has", "connections have");
             next.push(format!("{ended} ended: `doorward connections` shows which, `doorward connect --name NAME` connects it again."));
         }
+        if status.need_look > 0 {
+            let refused = count(status.need_look, "connection is", "connections are");
+            next.push(format!(
+                "{refused} refused by the provider: `doorward doctor` says what to do."
+            ));
+        }
+        if status.halted > 0 {
+            let halted = count(status.halted, "connection has", "connections have");
+            next.push(format!("{halted} halted, because the provider does not answer: `doorward retry NAME` tries at once."));
+        }
         if status.pin_set == Some(false) && !in_window {
             next.push("No approval PIN is set: `doorward pin` sets one.".to_owned());
         }

@@ -14,6 +14,7 @@ const COMMANDS: &[&[&str]] = &[
     &["pin"],
     &["connect"],
     &["connections"],
+    &["retry"],
     &["disconnect"],
     &["agents"],
     &["agents", "add"],

@@ -1,10 +1,12 @@
 //! What the rules promise, each promise a test. Tables first, then random sequences of everything at once.
 
+mod alarm;
 mod codes;
 mod connecting;
 mod consent;
 mod events;
 mod flying;
+mod halting;
 mod health;
 mod keys;
 mod pairing;
@@ -13,6 +15,7 @@ mod providers;
 mod refreshing;
 mod refusals;
 mod revoking;
+mod scheduling;
 mod sequences;
 mod serving;
 mod shelf;
