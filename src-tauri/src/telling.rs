@@ -106,6 +106,47 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
                 stays: false,
             })
         }
+        Notice::ClientRejected(connection) => {
+            let id = connection.to_string();
+            let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+            Some(Telling {
+                summary: format!("{} needs you to look", connection.name),
+                body: format!(
+                    "{} does not accept Doorward's registration: its client secret has expired or was changed. Nothing was erased.",
+                    connection.provider_title
+                ),
+                button: Some(("Show", reconnect(connection.name.as_str()))),
+                stays: true,
+            })
+        }
+        Notice::Misconfigured(connection) => {
+            let id = connection.to_string();
+            let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+            Some(Telling {
+                summary: format!("{} needs you to look", connection.name),
+                body: format!(
+                    "{} refuses to renew it as it is set up. Nothing was erased.",
+                    connection.provider_title
+                ),
+                button: Some(("Show", reconnect(connection.name.as_str()))),
+                stays: true,
+            })
+        }
+        Notice::ManyFail(alarm) => Some(Telling {
+            summary: format!("{} connections fail at once", alarm.failing),
+            body: format!(
+                "The likely cause: {}. Nothing was lost; Doorward goes on trying.",
+                alarm.cause.in_words()
+            ),
+            button: Some(("Show", Place::Main(Goto::page(Page::Connections)))),
+            stays: true,
+        }),
+        Notice::ManyRecovered(_) => Some(Telling {
+            summary: "Your connections work again".to_owned(),
+            body: "What made many of them fail is over.".to_owned(),
+            button: None,
+            stays: false,
+        }),
         Notice::RevocationGivenUp { name } => Some(Telling {
             summary: format!("{name} could not be ended at its provider"),
             body: "Doorward has erased it and refuses its agents. The provider never confirmed the end: end the session in your account there.".to_owned(),

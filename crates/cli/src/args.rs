@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Run Doorward here, for machines without a display
     Serve(Serve),
     /// Show how Doorward is and what needs you next
-    Status,
+    Status(Status),
     /// Check everything that could keep Doorward from working
     Doctor,
     /// Open the store: try the keyring again, or ask for the passphrase
@@ -107,6 +107,14 @@ pub(crate) struct Serve {
     /// Where the key of a new store comes from
     #[arg(long, value_name = "SOURCE")]
     pub(crate) keys: Option<KeysChoice>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Stay, and show it again with all connections whenever something changes
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 /// `retry`

@@ -17,6 +17,7 @@ const MOST_ENTRIES: usize = 1440;
 
 /// Successes and failures in some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct Count {
     /// Refreshes that brought tokens.
     pub succeeded: u32,
@@ -26,6 +27,7 @@ pub struct Count {
 
 /// Successes and failures over the usual three stretches of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct Rates {
     /// Over the last five minutes.
     pub five_minutes: Count,

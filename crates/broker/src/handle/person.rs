@@ -238,6 +238,13 @@ impl Handle {
         self.shared.changes.subscribe()
     }
 
+    /// Waits until something was published since `seen`, and tells the number that stands for it.
+    pub async fn await_change(&self, seen: Option<u64>) -> Result<u64, Refusal> {
+        let mut changes = self.changes();
+        let number = changes.wait_for(|number| Some(*number) != seen).await;
+        number.map(|number| *number).map_err(|_| super::stopped())
+    }
+
     /// Stops the broker after what is under way in the store.
     pub async fn stop(&self) {
         // A broker that has stopped already cannot be stopped again; either way it is stopped.

@@ -15,6 +15,7 @@ mod serve;
 mod status;
 mod token;
 mod unlock;
+mod watching;
 
 use crate::args::{AgentsCommand, Audit, Command, KeysCommand};
 use crate::failure::{Failure, Outcome};
@@ -42,7 +43,8 @@ async fn brief(context: &mut Context, command: Command) -> Outcome {
     match command {
         // `main` does not come here with a courier, which has none of what a command works with.
         Command::Serve(_) | Command::Connect(_) | Command::Courier => Ok(()),
-        Command::Status => status::run(context).await,
+        Command::Status(ask) if ask.watch => watching::run(context).await,
+        Command::Status(_) => status::run(context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Unlock(ask) => unlock::run(context, ask).await,
         Command::Pin => pin::run(context).await,

@@ -13,7 +13,7 @@ use crate::words::{self, count};
 
 /// What `status` tells.
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     /// Whether Doorward runs.
     running: bool,
     /// The data folder.
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
     context.output.answer(&report, in_words)
 }
 
-fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
+pub(super) fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
     let mut next = Vec::new();
     if let Some(status) = &status {
         // A store that nothing has open and that opens with a passphrase is as it should be.
@@ -108,7 +108,7 @@ fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
     }
 }
 
-fn in_words(report: &Report) -> String {
+pub(super) fn in_words(report: &Report) -> String {
     let mut facts = Vec::new();
     match (&report.status, report.running) {
         (Some(status), true) => {

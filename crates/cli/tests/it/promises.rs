@@ -58,6 +58,7 @@ const FLAGS: &[&str] = &[
     "--tenant",
     "--tool",
     "--version",
+    "--watch",
 ];
 
 /// All variables that are read. None may answer for a person.

@@ -18,7 +18,7 @@ struct Connections<'a> {
 }
 
 #[derive(Serialize)]
-struct Connection<'a> {
+pub(super) struct Connection<'a> {
     name: &'a Name,
     provider: &'a str,
     doors: &'a [Door],
