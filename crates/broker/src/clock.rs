@@ -49,6 +49,7 @@ impl Clock for SystemClock {
 pub struct SteadyClock {
     /// The wall clock's moment at the time zero of the clock that counts sleep.
     origin: AtomicI64,
+    played: played::Sleep,
 }
 
 impl SteadyClock {
@@ -57,29 +58,35 @@ impl SteadyClock {
     pub fn start() -> Self {
         let clock = Self {
             origin: AtomicI64::new(0),
+            played: played::Sleep::announced(),
         };
         clock.follow_wall();
         clock
+    }
+
+    fn counting_sleep(&self) -> i64 {
+        machine::counting_sleep().saturating_add(self.played.millis())
     }
 }
 
 impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
         let origin = self.origin.load(Ordering::Relaxed);
-        Timestamp::from_millis(origin.saturating_add(machine::counting_sleep()))
+        Timestamp::from_millis(origin.saturating_add(self.counting_sleep()))
     }
 
     fn wall(&self) -> Timestamp {
-        SystemClock.now()
+        SystemClock.now().shifted(self.played.millis())
     }
 
     fn follow_wall(&self) {
-        let origin = SystemClock.now().as_millis() - machine::counting_sleep();
+        let origin = self.wall().as_millis() - self.counting_sleep();
         self.origin.store(origin, Ordering::Relaxed);
     }
 
     fn slept(&self) -> Duration {
-        machine::slept()
+        let played = u64::try_from(self.played.millis()).unwrap_or(0);
+        machine::slept() + Duration::from_millis(played)
     }
 }
 
@@ -95,6 +102,50 @@ impl Disturbance {
     /// Waits for the next one.
     pub async fn next(&mut self) -> io::Result<()> {
         self.0.next().await
+    }
+}
+
+/// Sleep that a test plays: a file that `DOORWARD_PLAYED_SLEEP` names holds how many seconds the machine has slept. A
+/// program cannot put its own machine to sleep, and what is at stake after it must be tested with the real program. A
+/// release knows nothing of it.
+#[cfg(debug_assertions)]
+mod played {
+    use std::path::PathBuf;
+
+    pub(super) struct Sleep(Option<PathBuf>);
+
+    impl Sleep {
+        pub(super) fn announced() -> Self {
+            Self(std::env::var_os("DOORWARD_PLAYED_SLEEP").map(PathBuf::from))
+        }
+
+        pub(super) fn millis(&self) -> i64 {
+            let told = self
+                .0
+                .as_ref()
+                .and_then(|file| std::fs::read_to_string(file).ok());
+            let seconds = told.and_then(|text| text.trim().parse::<i64>().ok());
+            seconds.unwrap_or(0).saturating_mul(1000)
+        }
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod played {
+    pub(super) struct Sleep;
+
+    impl Sleep {
+        pub(super) const fn announced() -> Self {
+            Self
+        }
+
+        #[expect(
+            clippy::unused_self,
+            reason = "in a build for tests there is something to read"
+        )]
+        pub(super) const fn millis(&self) -> i64 {
+            0
+        }
     }
 }
 
