@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use doorward_core::connection::Standing;
+use doorward_core::decide::flying::{self, CameEmpty, Empty};
 use doorward_core::decide::refreshing::{self, Finished};
 use doorward_core::decide::reporting::{self, Report};
 use doorward_core::decide::serving::{self, TokenState};
@@ -16,7 +17,7 @@ use doorward_core::time::Timestamp;
 use doorward_core::token_reply::TokenOutcome;
 use proptest::prelude::*;
 
-use crate::world::{World, learned};
+use crate::world::{World, begin, learned};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -150,12 +151,9 @@ impl Life {
             Happens::Restarts(spooled) => {
                 // What nobody could store is lost with the process; a spool keeps what it holds.
                 if !spooled {
-                    self.answered += self
-                        .flights
-                        .iter()
-                        .map(|flight| flight.waiters)
-                        .sum::<usize>();
-                    self.flights.clear();
+                    for flight in std::mem::take(&mut self.flights) {
+                        self.loses_the_reply(&flight);
+                    }
                 }
                 self.unsaved.clear();
                 self.wakes();
@@ -170,6 +168,27 @@ impl Life {
             Happens::PersonReconnects(which) => self.reconnects(which),
             Happens::PersonDisconnects(which) => self.disconnects(self.ids[which]),
         }
+    }
+
+    fn loses_the_reply(&mut self, flight: &Flight) {
+        let held = self.held(flight.connection);
+        let empty = CameEmpty {
+            connection: flight.connection,
+            generation: flight.generation,
+            end: Empty::ReplyLost {
+                why: "killed".to_owned(),
+            },
+            jitter: 0.4,
+            outbox: self.world.outbox_id(),
+        };
+        let plan = flying::came_empty(&self.world.book, self.world.now, empty);
+        self.world.carry_out(plan);
+        assert_eq!(
+            self.held(flight.connection),
+            held,
+            "a lost reply proves nothing"
+        );
+        self.answered += flight.waiters;
     }
 
     fn wakes(&mut self) {
@@ -205,7 +224,8 @@ impl Life {
             !scheduling::is_limited(&row, self.world.now),
             "nothing is sent while a limit lasts"
         );
-        self.world.carry_out(refreshing::begin(&row));
+        let begun = begin(&row);
+        self.world.carry_out(begun);
         self.flights.push(Flight {
             connection: id,
             generation: row.generation,

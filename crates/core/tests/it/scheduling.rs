@@ -9,7 +9,7 @@ use doorward_core::decide::scheduling;
 use doorward_core::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::world::{HOUR, SECOND, World, ended, trouble};
+use crate::world::{HOUR, SECOND, World, begin, ended, trouble};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -114,7 +114,7 @@ fn a_refresh_whose_reply_may_be_lost_is_not_repeated_while_the_token_lives() {
     let (world, row) = with_lifetime(Some(HOUR));
     let mut marked = World::new();
     let id = marked.connection("fastio", "ours");
-    let begun = doorward_core::decide::refreshing::begin(&row);
+    let begun = begin(&row);
     marked.carry_out(begun);
     let at = scheduling::next_refresh(&marked.row(id), world.now, true);
     assert!(at.is_none_or(|at| at >= row.access_expires_at.expect("an end")));
