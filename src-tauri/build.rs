@@ -11,6 +11,7 @@ const COMMANDS: &[&str] = &[
     "paste_consent",
     "cancel_consent",
     "disconnect",
+    "retry",
     "approve",
     "deny",
     "revoke_agent",

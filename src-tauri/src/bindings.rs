@@ -12,6 +12,7 @@ use doorward_core::health::Health;
 use doorward_core::name::Name;
 use doorward_core::pairing::Program;
 use doorward_core::problem::Refusal;
+use doorward_core::tally::{Count, Rates};
 use doorward_core::time::Timestamp;
 use ts_rs::{Config, TS};
 
@@ -45,6 +46,8 @@ fn bindings() -> String {
         Lifetime,
         LifetimeAsk,
         Health,
+        Count,
+        Rates,
         StoreState,
         Refusal,
         Status,

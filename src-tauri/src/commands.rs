@@ -26,6 +26,7 @@ pub(crate) fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync 
         paste_consent,
         cancel_consent,
         disconnect,
+        retry,
         approve,
         deny,
         revoke_agent,
@@ -116,6 +117,11 @@ async fn cancel_consent(
 #[tauri::command]
 async fn disconnect(keeper: State<'_, Keeper>, name: Name) -> Answer<Disconnected> {
     Ok(keeper.handle().await?.disconnect(name).await?)
+}
+
+#[tauri::command]
+async fn retry(keeper: State<'_, Keeper>, name: Name) -> Answer<ConnectionView> {
+    Ok(keeper.handle().await?.retry(name).await?)
 }
 
 #[tauri::command]

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_broker::control::{Client, Request};
-use doorward_broker::{Clock as _, Handle, Holder, HolderKind, Keys, Shell, SystemClock};
+use doorward_broker::{
+    Clock as _, Handle, Holder, HolderKind, Keys, Shell, SteadyClock, SystemClock,
+};
 use doorward_core::problem::Refusal;
 use doorward_gateway::{BindError, Gateway};
 use doorward_host::{Folders, Open};
@@ -302,7 +304,7 @@ async fn signal() -> &'static str {
 /// Holds the folder, takes the port, and lets callers in.
 async fn start(post: &Post, shell: Arc<dyn Shell>) -> Result<House, Holding> {
     let config = doorward_host::config(&post.folders, HolderKind::Desktop, post.keys);
-    let started = doorward_broker::start(config, shell, Arc::new(SystemClock)).await;
+    let started = doorward_broker::start(config, shell, Arc::new(SteadyClock::start())).await;
     let (handle, running) = started.map_err(|error| match error.holder() {
         Some(holder) => Holding::Elsewhere(held_by(holder)),
         None => Holding::Failed(error.refusal().into()),

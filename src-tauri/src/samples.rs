@@ -2,6 +2,7 @@
 
 use doorward_broker::views::{AgentView, ConnectionView, RequestView, Status, StoreState};
 use doorward_core::health::Health;
+use doorward_core::tally::Rates;
 use doorward_core::time::Timestamp;
 
 use crate::snapshot::Snapshot;
@@ -23,6 +24,8 @@ pub(crate) fn empty() -> Snapshot {
             url: Some("http://127.0.0.1:13667".to_owned()),
             connections: 0,
             need_reconnect: 0,
+            need_look: 0,
+            halted: 0,
             agents: 0,
             requests: 0,
             revocations_owed: 0,
@@ -56,6 +59,10 @@ pub(crate) fn connected(health: Health) -> Snapshot {
         access_expires_at: None,
         proven_at: None,
         agents: 0,
+        health_since: None,
+        next_refresh: None,
+        last_error: None,
+        rates: Rates::default(),
     });
     snapshot
 }

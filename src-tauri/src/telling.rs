@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use doorward_broker::Shell;
 use doorward_core::health::Health;
+use doorward_core::ids::ConnectionId;
 use doorward_core::plan::Notice;
 use notify_rust::{Hint, Notification, Timeout, Urgency};
 use tauri::AppHandle;
@@ -106,6 +107,31 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
                 stays: false,
             })
         }
+        Notice::ClientRejected(connection) => needs_a_look(
+            snapshot,
+            *connection,
+            "does not accept Doorward's registration: its client secret has expired or was changed",
+        ),
+        Notice::Misconfigured(connection) => needs_a_look(
+            snapshot,
+            *connection,
+            "refuses to renew it as it is set up",
+        ),
+        Notice::ManyFail(alarm) => Some(Telling {
+            summary: format!("{} connections fail at once", alarm.failing),
+            body: format!(
+                "The likely cause: {}. Nothing was lost; Doorward goes on trying.",
+                alarm.cause.in_words()
+            ),
+            button: Some(("Show", Place::Main(Goto::page(Page::Connections)))),
+            stays: true,
+        }),
+        Notice::ManyRecovered(_) => Some(Telling {
+            summary: "Your connections work again".to_owned(),
+            body: "What made many of them fail is over.".to_owned(),
+            button: None,
+            stays: false,
+        }),
         Notice::RevocationGivenUp { name } => Some(Telling {
             summary: format!("{name} could not be ended at its provider"),
             body: "Doorward has erased it and refuses its agents. The provider never confirmed the end: end the session in your account there.".to_owned(),
@@ -113,6 +139,22 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
             stays: true,
         }),
     }
+}
+
+/// What the provider of a connection refuses, and a person has to put right.
+fn needs_a_look(snapshot: &Snapshot, id: ConnectionId, refusal: &str) -> Option<Telling> {
+    let id = id.to_string();
+    let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+    let place = Place::Main(Goto::connection(connection.name.as_str()));
+    Some(Telling {
+        summary: format!("{} needs you to look", connection.name),
+        body: format!(
+            "{} {refusal}. Nothing was erased.",
+            connection.provider_title
+        ),
+        button: Some(("Show", place)),
+        stays: true,
+    })
 }
 
 fn wanted_in_words(wanted: &[String]) -> String {
@@ -230,6 +272,9 @@ fn without_markup(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use doorward_core::alarm::{Alarm, Cause};
+    use doorward_core::time::Timestamp;
+
     use super::*;
     use crate::samples::{CONNECTION, REQUEST, asked, connected, empty};
 
@@ -277,6 +322,30 @@ mod tests {
         let said = telling(&notice, &connected(Health::Connected)).unwrap();
         assert_eq!(said.summary, "fastio works again");
         assert_eq!((said.button, said.stays), (None, false));
+    }
+
+    #[test]
+    fn a_refusal_of_the_provider_and_many_failures_say_what_is_the_matter() {
+        let rejected = Health::ClientRejected {
+            last_error: "HTTP 401, error invalid_client".to_owned(),
+            next_try: None,
+        };
+        let notice = Notice::ClientRejected(CONNECTION.parse().unwrap());
+        let said = telling(&notice, &connected(rejected)).unwrap();
+        assert!(said.body.contains("client secret"), "{}", said.body);
+        let place = Place::Main(Goto::connection("fastio"));
+        assert_eq!(said.button, Some(("Show", place)));
+        assert_eq!(telling(&notice, &empty()), None, "it is gone");
+        let alarm = Alarm {
+            cause: Cause::NetworkDown,
+            failing: 12,
+            since: Timestamp::from_secs(0),
+        };
+        let said = telling(&Notice::ManyFail(alarm), &empty()).unwrap();
+        assert_eq!(said.summary, "12 connections fail at once");
+        assert!(said.body.contains("offline"), "{}", said.body);
+        let over = telling(&Notice::ManyRecovered(alarm), &empty()).unwrap();
+        assert!(!over.stays);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use doorward_e2e::{Answer, Consent, Fault, Hang, Kind, PATIENCE, World, doorward
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::failures::{Stage, doctor, faketime, intact, passphrase_file, said, shown};
+use crate::failures::{Stage, doctor, intact, passphrase_file, said, shown};
 
 /// The sentences of a page that a browser ends on.
 fn page(answer: &Answer) -> String {
@@ -166,25 +166,19 @@ async fn a_code_is_sent_once_however_often_it_arrives() {
 async fn a_consent_that_nobody_answers_ends_after_ten_minutes() {
     let world = World::new().await;
     let _here = shown(&world);
-    // The clock of that one process stands in a file.
+    // How long the machine has slept, as far as that one process knows, stands in a file.
     let clock = world.folder().join("aside/clock");
-    let set = |to: &str| std::fs::write(&clock, to).expect("it can be written");
-    set("+0");
+    let slept = |seconds: &str| std::fs::write(&clock, seconds).expect("it can be written");
+    slept("0");
     let clock_path = clock.display().to_string();
-    let library = faketime();
-    let faked = [
-        ("LD_PRELOAD", library.as_str()),
-        ("FAKETIME_TIMESTAMP_FILE", clock_path.as_str()),
-        ("FAKETIME_NO_CACHE", "1"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ];
+    let faked = [("DOORWARD_PLAYED_SLEEP", clock_path.as_str())];
     let serve = world.start_with(
         &["--json", "serve", "--port", "0", "--keys", "passphrase"],
         &faked,
     );
     serve.line().await;
     let connecting = world.begin_connect(&[]).await;
-    set("+11m");
+    slept("660");
     // Nobody wakes it for this; a question does.
     eventually("the consent ends", async || {
         world.ask(&["connections"]).await;
@@ -203,7 +197,6 @@ async fn a_consent_that_nobody_answers_ends_after_ten_minutes() {
     let refused = doorward_e2e::Browser::maybe_land(&late).await;
     assert!(refused.is_none(), "nobody listens for it any more");
     // It can be started again at once, and then it works.
-    set("+0");
     let connection = world.connect(&[], &Consent::everything()).await;
     assert_eq!(connection["health"]["state"], "connected");
     world.verify_audit().await;

@@ -95,7 +95,7 @@ async fn a_refresh_that_does_not_reach_the_provider_keeps_the_grant() {
     insta::assert_snapshot!(doctor(&world).await, @r###"
     [0]
     warn  connection fastio  degraded: no connection to 127.0.0.1:[PORT]; next try [TIME]
-                             → Doorward tries again by itself. If it stays so, connect it again: `doorward connect --name fastio`.
+                             → Nothing to do: Doorward tries again by itself, and nothing was lost.
     warn  clock              http://127.0.0.1:[PORT] does not answer, so its clock cannot be compared
                              → Check the network.
     Nothing failed; 2 to look at.
@@ -200,13 +200,13 @@ async fn a_client_that_the_provider_forgot_is_registered_anew() {
     insta::assert_snapshot!(problem(&agent.token("fastio").await), @r###"
     502 provider_rejected, Retry-After
     Fast.io does not accept Doorward's own registration for `fastio`: HTTP 401, error invalid_client.
-      → The grant was kept. A person has to look: the registration or its secret may have ended; `doorward connect` makes a new one.
+      → The grant was kept. The client secret has expired or was changed. A person has to look: once it is put right, `doorward retry fastio` goes on; `doorward connect --name fastio` makes a new registration.
     "###);
     insta::assert_snapshot!(doctor(&world).await, @r###"
-    [0]
-    warn  connection fastio  degraded: HTTP 401, error invalid_client; next try [TIME]
-                             → Doorward tries again by itself. If it stays so, connect it again: `doorward connect --name fastio`.
-    Nothing failed; 1 to look at.
+    [1]
+    FAIL  connection fastio  client rejected: HTTP 401, error invalid_client; next try [TIME]
+                             → The client secret of Doorward's registration has expired or was changed. The grant was kept. Put the registration right at the provider, then `doorward retry fastio`; or make a new one: `doorward connect --name fastio`.
+    1 failed.
     "###);
     let again = world
         .connect(&["--name", "fastio"], &Consent::everything())

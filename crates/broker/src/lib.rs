@@ -20,7 +20,7 @@ mod start;
 mod today;
 pub mod views;
 
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SteadyClock, SystemClock};
 pub use config::{ApprovalRoom, Config, Keys};
 pub use handle::Handle;
 pub use shell::Shell;

@@ -91,6 +91,14 @@ impl Published {
         Ok(caller)
     }
 
+    /// Who a caller is by now, without counting a use.
+    pub(crate) fn still(&self, now: Timestamp, caller: &Caller) -> Result<Caller, Refusal> {
+        self.check_unlocked()?;
+        let meter = self.key_meters.get(&caller.key.id);
+        let last_used = meter.and_then(|meter| meter.last_used());
+        serving::authenticate(&self.book, now, &caller.key.hash, last_used)
+    }
+
     /// A token that can be served from this copy alone; nothing where the owner of the state has to be asked.
     pub(crate) fn warm_token(
         &self,

@@ -24,6 +24,23 @@ impl Shell for Headless {
             Notice::Recovered(connection) => {
                 tracing::info!(%connection, "a connection works again");
             }
+            Notice::ClientRejected(connection) => {
+                tracing::error!(%connection, "a provider does not accept Doorward's registration: its client secret has expired or was changed; `doorward doctor` says what to do");
+            }
+            Notice::Misconfigured(connection) => {
+                tracing::error!(%connection, "a provider refuses every renewal: `doorward doctor` says what to do");
+            }
+            Notice::ManyFail(alarm) => {
+                tracing::error!(
+                    critical = true,
+                    connections = alarm.failing,
+                    cause = alarm.cause.in_words(),
+                    "many connections fail at once"
+                );
+            }
+            Notice::ManyRecovered(alarm) => {
+                tracing::info!(cause = alarm.cause.in_words(), since = %alarm.since.to_rfc3339(), "what made many connections fail is over");
+            }
             Notice::RevocationGivenUp { name } => {
                 tracing::error!(%name, "a revocation was given up: end the session at the provider");
             }

@@ -7,8 +7,8 @@ use doorward_store::{OpenError, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::actor::Actor;
-use crate::clock::Clock;
+use crate::actor::{Actor, Message};
+use crate::clock::{Clock, Disturbance};
 use crate::config::Config;
 use crate::handle::{Handle, Shared};
 use crate::provider::Providers;
@@ -59,6 +59,33 @@ pub fn holder(data: &std::path::Path) -> Option<doorward_store::Holder> {
     Store::holder(data)
 }
 
+/// Timers stand still while the machine sleeps: this tells the owner of the state that it woke.
+fn watch_clock(mailbox: mpsc::Sender<Message>) {
+    let mut disturbance = match Disturbance::watch() {
+        Ok(disturbance) => disturbance,
+        Err(error) => {
+            tracing::info!(%error, "a clock that is set, or sleep, is noticed within a minute only");
+            return;
+        }
+    };
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = mailbox.closed() => return,
+                disturbed = disturbance.next() => {
+                    if let Err(error) = disturbed {
+                        tracing::warn!(%error, "the clock is not watched any longer");
+                        return;
+                    }
+                }
+            }
+            if mailbox.send(Message::ClockDisturbed).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
 /// A running broker. Ends after [`Handle::stop`].
 pub struct Running {
     task: JoinHandle<()>,
@@ -94,6 +121,7 @@ pub async fn start(
     };
     let mut actor = Actor::new(config, store, providers, shell, shared, mailbox);
     actor.unlock_at_start().await;
+    watch_clock(handle.mailbox.clone());
     let task = tokio::spawn(actor.run(messages));
     Ok((handle, Running { task }))
 }

@@ -9,6 +9,7 @@ use doorward_core::name::Name;
 use doorward_core::pairing::Program;
 use doorward_core::provider::Manifest;
 use doorward_core::secret::AccessToken;
+use doorward_core::tally::Rates;
 use doorward_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +104,12 @@ pub struct Status {
     pub connections: usize,
     /// How many of them need a person.
     pub need_reconnect: usize,
+    /// How many further connections a person has to look at, because the provider refuses to renew them.
+    #[serde(default)]
+    pub need_look: usize,
+    /// For how many connections the tries have halted, because the provider does not answer.
+    #[serde(default)]
+    pub halted: usize,
     /// How many agents there are.
     pub agents: usize,
     /// How many approval requests wait.
@@ -165,6 +172,18 @@ pub struct ConnectionView {
     pub proven_at: Option<Timestamp>,
     /// How many agents may use it.
     pub agents: usize,
+    /// Since when its health is as it is, as far as that is known.
+    #[serde(default)]
+    pub health_since: Option<Timestamp>,
+    /// When it is refreshed next by itself, or tried again.
+    #[serde(default)]
+    pub next_refresh: Option<Timestamp>,
+    /// What was seen last in a row of failures.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// How its refreshes went since Doorward started.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// A grant as the person sees it.

@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Run Doorward here, for machines without a display
     Serve(Serve),
     /// Show how Doorward is and what needs you next
-    Status,
+    Status(Status),
     /// Check everything that could keep Doorward from working
     Doctor,
     /// Open the store: try the keyring again, or ask for the passphrase
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Connect(Connect),
     /// List the connections
     Connections,
+    /// Try a connection again now, whose tries have halted or wait
+    Retry(Retry),
     /// End a connection, here and at the provider
     Disconnect(Disconnect),
     /// List the agents, or add one
@@ -105,6 +107,21 @@ pub(crate) struct Serve {
     /// Where the key of a new store comes from
     #[arg(long, value_name = "SOURCE")]
     pub(crate) keys: Option<KeysChoice>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Stay, and show it again with all connections whenever something changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// `retry`
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The connection
+    pub(crate) name: Name,
 }
 
 /// `unlock`

@@ -9,7 +9,9 @@ use std::time::Duration;
 use doorward_broker::control::{self, Client, Request, SecretText};
 use doorward_broker::shell::Headless;
 use doorward_broker::views::{Status, StoreState};
-use doorward_broker::{Handle, Holder, HolderKind, Keys, Running, StartError, SystemClock};
+use doorward_broker::{
+    Handle, Holder, HolderKind, Keys, Running, StartError, SteadyClock, SystemClock,
+};
 use doorward_core::problem::{Code, Refusal};
 use doorward_host::{Folders, Settings};
 use serde::de::DeserializeOwned;
@@ -207,7 +209,7 @@ impl Context {
         keys: Keys,
     ) -> Result<(Handle, Running), StartError> {
         let config = doorward_host::config(&self.folders, holder, keys);
-        doorward_broker::start(config, Arc::new(Headless), Arc::new(SystemClock)).await
+        doorward_broker::start(config, Arc::new(Headless), Arc::new(SteadyClock::start())).await
     }
 
     /// Where the key of a new store comes from.

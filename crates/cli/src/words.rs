@@ -68,18 +68,37 @@ pub(crate) fn health(now: Timestamp, health: &Health) -> String {
         Health::Degraded {
             last_error,
             next_try,
+            halted,
         } => {
+            let state = if *halted { "halted" } else { "degraded" };
+            let next = if *halted { "asked again" } else { "next try" };
             format!(
-                "degraded: {}; next try {}",
+                "{state}: {}; {next} {}",
                 plain(last_error),
                 moment(now, *next_try)
             )
         }
+        Health::ClientRejected {
+            last_error,
+            next_try,
+        } => refused("client rejected", now, last_error, *next_try),
+        Health::Misconfigured {
+            last_error,
+            next_try,
+        } => refused("misconfigured", now, last_error, *next_try),
         Health::RateLimited { until } => format!("rate limited, over {}", moment(now, *until)),
         Health::ReconnectRequired { why } => format!("reconnect required: {}", plain(why)),
         Health::Unproven => "unproven".to_owned(),
         Health::Paused => "paused".to_owned(),
     }
+}
+
+fn refused(state: &str, now: Timestamp, last_error: &str, next_try: Option<Timestamp>) -> String {
+    let next = next_try.map_or_else(
+        || "not tried again by itself".to_owned(),
+        |next| format!("next try {}", moment(now, next)),
+    );
+    format!("{state}: {}; {next}", plain(last_error))
 }
 
 /// Text from elsewhere, made safe for a terminal: nothing in it can move the cursor, forge a line or turn the

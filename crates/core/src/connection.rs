@@ -87,12 +87,50 @@ pub struct Trouble {
     pub retry_at: Timestamp,
 }
 
+/// So many failures in a row halt the task: from then on it takes a person, a wake, a start or, where the provider
+/// may only have been down, a seldom probe to try again.
+pub const FAILURES_TO_HALT: u32 = 5;
+
 impl Trouble {
+    /// Whether tries have halted. A limit never halts: the provider itself says when to ask again.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.failures >= FAILURES_TO_HALT && self.kind != TroubleKind::RateLimited
+    }
+
+    /// Whether nothing but a person, a wake or a start tries again. What a provider refuses it will refuse again; only
+    /// one that was down may come back by itself.
+    #[must_use]
+    pub fn waits_for_a_person(&self) -> bool {
+        self.is_halted() && self.needs_a_person()
+    }
+
+    /// Whether a person has to look: it will not pass by itself.
+    #[must_use]
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(
+            self.kind,
+            TroubleKind::ClientRejected | TroubleKind::Misconfigured
+        )
+    }
+
+    /// Whether the provider answered the last try at all: what it answered begins with the status.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.last.starts_with("HTTP ")
+    }
+
+    /// When the next try is made at the earliest, where one is.
+    #[must_use]
+    pub fn next_try(&self) -> Option<Timestamp> {
+        (!self.waits_for_a_person()).then_some(self.retry_at)
+    }
+
     /// Whether a further try has to wait. A row of failures that has not begun yet was seen by a clock that was
     /// ahead: what it says of the next try is then not believed, or one wrong hour would become an hour's outage.
     #[must_use]
     pub fn holds_at(&self, now: Timestamp) -> bool {
-        now < self.retry_at && now >= self.since.minus(CLOCK_SLACK)
+        self.waits_for_a_person() || (now < self.retry_at && now >= self.since.minus(CLOCK_SLACK))
     }
 }
 

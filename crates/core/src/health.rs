@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::connection::{Connection, Standing, TroubleKind};
+use crate::connection::{Connection, Standing, Trouble, TroubleKind};
 use crate::time::Timestamp;
 
 /// The health of a connection.
@@ -23,11 +23,28 @@ pub enum Health {
         last_error: String,
         /// When the next try is made at the earliest.
         next_try: Timestamp,
+        /// Whether the tries have halted after a row of failures: the provider is only probed now and then.
+        #[serde(default)]
+        halted: bool,
     },
     /// The provider's limit is used up.
     RateLimited {
         /// Until when.
         until: Timestamp,
+    },
+    /// The provider does not accept Doorward's own registration: a person has to look. Nothing was erased.
+    ClientRejected {
+        /// What was seen last.
+        last_error: String,
+        /// When the next try is made at the earliest; none once the tries have halted.
+        next_try: Option<Timestamp>,
+    },
+    /// The provider refuses every renewal as it is set up: a person has to look. Nothing was erased.
+    Misconfigured {
+        /// What was seen last.
+        last_error: String,
+        /// When the next try is made at the earliest; none once the tries have halted.
+        next_try: Option<Timestamp>,
     },
     /// A person has to connect again.
     ReconnectRequired {
@@ -61,21 +78,54 @@ impl Health {
         if in_flight {
             return Self::Refreshing;
         }
+        if !connection.refreshable && !connection.access_is_live(now) {
+            return Self::ReconnectRequired {
+                why: "the access token has ended and there is no refresh token".to_owned(),
+            };
+        }
         match &connection.trouble {
-            Some(trouble) if trouble.kind == TroubleKind::RateLimited && trouble.holds_at(now) => {
-                Self::RateLimited {
-                    until: trouble.retry_at,
-                }
-            }
-            Some(trouble) => Self::Degraded {
-                last_error: trouble.last.clone(),
-                next_try: trouble.retry_at,
-            },
+            Some(trouble) => Self::of_trouble(trouble, now),
             None if connection.standing == Standing::Unproven || connection.proven_at.is_none() => {
                 Self::Unproven
             }
             None => Self::Connected,
         }
+    }
+
+    fn of_trouble(trouble: &Trouble, now: Timestamp) -> Self {
+        let last_error = trouble.last.clone();
+        match trouble.kind {
+            TroubleKind::RateLimited if trouble.holds_at(now) => Self::RateLimited {
+                until: trouble.retry_at,
+            },
+            TroubleKind::RateLimited
+            | TroubleKind::Transient
+            | TroubleKind::ReplyLost
+            | TroubleKind::CourierFailed => Self::Degraded {
+                last_error,
+                next_try: trouble.retry_at,
+                halted: trouble.is_halted(),
+            },
+            TroubleKind::ClientRejected => Self::ClientRejected {
+                last_error,
+                next_try: trouble.next_try(),
+            },
+            TroubleKind::Misconfigured => Self::Misconfigured {
+                last_error,
+                next_try: trouble.next_try(),
+            },
+        }
+    }
+
+    /// Whether only a person can put it right.
+    #[must_use]
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::ClientRejected { .. }
+                | Self::Misconfigured { .. }
+                | Self::ReconnectRequired { .. }
+        )
     }
 
     /// The state's word, as it stands in answers.
@@ -86,6 +136,8 @@ impl Health {
             Self::Refreshing => "refreshing",
             Self::Degraded { .. } => "degraded",
             Self::RateLimited { .. } => "rate_limited",
+            Self::ClientRejected { .. } => "client_rejected",
+            Self::Misconfigured { .. } => "misconfigured",
             Self::ReconnectRequired { .. } => "reconnect_required",
             Self::Unproven => "unproven",
             Self::Paused => "paused",

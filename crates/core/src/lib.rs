@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod agent;
+pub mod alarm;
 pub mod audit;
 pub mod book;
 pub mod change;
@@ -30,5 +31,6 @@ pub mod provider;
 pub mod registration;
 pub mod scope;
 pub mod secret;
+pub mod tally;
 pub mod time;
 pub mod token_reply;

@@ -113,6 +113,14 @@ fn date(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(&numeric_zone, &Rfc2822).ok()
 }
 
+/// How many milliseconds the clock that a reply tells is ahead of ours; nothing where it tells none.
+#[must_use]
+pub fn skew(now: Timestamp, headers: &(impl Headers + ?Sized)) -> Option<i64> {
+    let theirs = headers.header("date").and_then(date)?;
+    let theirs = Timestamp::from_secs(theirs.unix_timestamp());
+    Some(theirs.as_millis().saturating_sub(now.as_millis()))
+}
+
 fn on_our_clock(now: Timestamp, headers: &(impl Headers + ?Sized), moment: Timestamp) -> Timestamp {
     let Some(theirs) = headers.header("date").and_then(date) else {
         return moment;

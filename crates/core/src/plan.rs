@@ -1,5 +1,6 @@
 //! What a decision is: changes to write, events to log, and what to do once both are on disk.
 
+use crate::alarm::Alarm;
 use crate::audit::AuditEvent;
 use crate::change::Change;
 use crate::ids::{ConnectionId, RequestId};
@@ -13,6 +14,15 @@ pub enum Notice {
     ReconnectNeeded(ConnectionId),
     /// A connection that had ended works again.
     Recovered(ConnectionId),
+    /// A provider does not accept Doorward's own registration: its secret has expired or was changed. Told once for
+    /// all connections of that registration.
+    ClientRejected(ConnectionId),
+    /// A provider refuses every renewal as it is set up.
+    Misconfigured(ConnectionId),
+    /// Many connections fail at once: this stands for all of them.
+    ManyFail(Alarm),
+    /// What made many connections fail is over.
+    ManyRecovered(Alarm),
     /// A revocation was given up; the person has to end it at the provider.
     RevocationGivenUp {
         /// The connection's name.
@@ -27,6 +37,13 @@ pub enum Effect {
     Tell(Notice),
     /// Work off the outbox now.
     WorkOutbox,
+    /// Say in the log, as what matters most there, that the tries for a connection have halted.
+    LogHalted {
+        /// The connection.
+        connection: ConnectionId,
+        /// What was seen last.
+        last: String,
+    },
 }
 
 /// A decision.

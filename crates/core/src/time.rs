@@ -54,6 +54,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis))
     }
 
+    /// The moment as a clock says it that was set by so many milliseconds.
+    #[must_use]
+    pub const fn shifted(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

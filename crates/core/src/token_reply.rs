@@ -44,6 +44,12 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
+    /// The wall clock was set by so many milliseconds since these were asked for.
+    pub fn clock_was_set(&mut self, millis: i64) {
+        self.issued_at = self.issued_at.shifted(millis);
+        self.expires_at = self.expires_at.map(|end| end.shifted(millis));
+    }
+
     /// A second copy. Where the store fails, the tokens have to outlive the decision that was made about them: what
     /// they mean is decided anew when the store is tried again.
     #[must_use]

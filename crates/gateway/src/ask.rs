@@ -14,6 +14,7 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use url::form_urlencoded;
 
 use crate::failure::OAuthError;
@@ -27,6 +28,8 @@ const MOST_PATIENCE: Duration = Duration::from_mins(5);
 /// What routes share.
 pub(crate) struct Gate {
     pub(crate) handle: Handle,
+    /// Whether the gateway stops: what would never end by itself ends then.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 /// A request on its way through a route.

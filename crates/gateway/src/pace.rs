@@ -65,6 +65,13 @@ impl Pace {
         }
     }
 
+    /// Its peer reads what is sent: a stream that goes on is no connection that rests.
+    fn bytes_left(&self) {
+        if self.0.load(Ordering::Relaxed) & 3 == Phase::Idle as u64 {
+            self.enter(Phase::Idle);
+        }
+    }
+
     /// All marks of a connection are made by its one task, so a load and a store are enough.
     fn enter(&self, phase: Phase) {
         let count = (self.0.load(Ordering::Relaxed) >> 2).wrapping_add(1);
@@ -97,10 +104,19 @@ impl Pace {
     }
 }
 
-/// A stream that marks when bytes arrive.
+/// A stream that marks when bytes arrive and leave.
 pub(crate) struct Paced {
     pub(crate) stream: TcpStream,
     pub(crate) pace: Arc<Pace>,
+}
+
+impl Paced {
+    fn sent(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(polled, Poll::Ready(Ok(count)) if count > 0) {
+            self.pace.bytes_left();
+        }
+        polled
+    }
 }
 
 impl AsyncRead for Paced {
@@ -124,7 +140,8 @@ impl AsyncWrite for Paced {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -144,7 +161,8 @@ impl AsyncWrite for Paced {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.sent(polled)
     }
 }
 
@@ -179,6 +197,21 @@ mod tests {
             seconds_until_overdue(&pace, |_, pace| pace.bytes_arrived()).await,
             1000
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_goes_on_is_not_cut_off_while_its_peer_reads_it() {
+        let pace = Pace::new();
+        pace.request_began();
+        pace.request_answered();
+        let read = seconds_until_overdue(&pace, |second, pace| {
+            if second % 15 == 0 {
+                pace.bytes_left();
+            }
+        });
+        assert_eq!(read.await, 1000);
+        let unread = seconds_until_overdue(&pace, |_, _| {}).await;
+        assert!((119..=121).contains(&unread), "{unread}");
     }
 
     #[tokio::test(start_paused = true)]

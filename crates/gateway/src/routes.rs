@@ -80,6 +80,7 @@ table! {
     GET "/healthz" Open route::health::tell;
 
     GET "/v1/connections" Keyed route::connections::list;
+    GET "/v1/events" Keyed route::events::stream;
     GET "/v1/token" Keyed route::token::hand;
     POST "/v1/token/rejected" Keyed route::token::rejected;
 
@@ -95,7 +96,7 @@ table! {
     GET "/.well-known/oauth-authorization-server" Open route::discovery::server;
 
     // Later: /proxy/{name}/{*path}, /mcp/{name}, /mcp/{name}/blob, /mcp/{name}/file/{*path},
-    // /sse/{name}, /v1/events, /metrics, /oauth/authorize, /reconnect/{id}.
+    // /sse/{name}, /metrics, /oauth/authorize, /reconnect/{id}.
 }
 
 /// Every route.

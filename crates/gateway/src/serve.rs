@@ -69,7 +69,10 @@ pub(crate) async fn serve(
         .map(into_async)
         .collect::<io::Result<Vec<_>>>()?;
     let (stop, stopping) = watch::channel(false);
-    let gate = Arc::new(Gate { handle });
+    let gate = Arc::new(Gate {
+        handle,
+        stopping: stopping.clone(),
+    });
     let site = Arc::new(Site {
         router: routes::router(Arc::clone(&gate)),
         gate,

@@ -157,8 +157,11 @@ fn health_in_words(health: &Health) -> &'static str {
     match health {
         Health::Connected => "connected",
         Health::Refreshing => "refreshing",
-        Health::Degraded { .. } => "degraded",
+        Health::Degraded { halted: true, .. } => "halted",
+        Health::Degraded { halted: false, .. } => "degraded",
         Health::RateLimited { .. } => "rate limited",
+        Health::ClientRejected { .. } => "client rejected",
+        Health::Misconfigured { .. } => "refused by its provider",
         Health::ReconnectRequired { .. } => "reconnect required",
         Health::Unproven => "unproven",
         Health::Paused => "paused",
@@ -193,6 +196,14 @@ fn mark_of(snapshot: &Snapshot) -> (Mark, String) {
     }
     if let Some(text) = waiting_in_words(snapshot.requests.len()) {
         return (Mark::NeedsYou, text);
+    }
+    let refused = snapshot
+        .connections
+        .iter()
+        .find(|connection| connection.health.needs_a_person());
+    if let Some(connection) = refused {
+        let text = format!("{} is refused by its provider", connection.name);
+        return (Mark::Attention, text);
     }
     if all_paused(snapshot) {
         return (Mark::Paused, "All agents are paused".to_owned());
@@ -255,6 +266,14 @@ mod tests {
         Health::Degraded {
             last_error: "500".to_owned(),
             next_try: Timestamp::from_secs(1),
+            halted: false,
+        }
+    }
+
+    fn rejected() -> Health {
+        Health::ClientRejected {
+            last_error: "HTTP 401, error invalid_client".to_owned(),
+            next_try: None,
         }
     }
 
@@ -276,6 +295,7 @@ mod tests {
             (connected(Health::Paused), Mark::Well),
             (connected(degraded()), Mark::Attention),
             (connected(limited), Mark::Attention),
+            (connected(rejected()), Mark::Attention),
             (with_agent(connected(Health::Connected), true), Mark::Paused),
             (with_agent(connected(degraded()), true), Mark::Paused),
             (with_agent(connected(ended()), true), Mark::NeedsYou),

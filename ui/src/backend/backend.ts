@@ -25,6 +25,8 @@ export interface Backend {
   pasteConsent(flow: string, address: string): Promise<ConnectionView>;
   cancelConsent(flow: string): Promise<void>;
   disconnect(name: string): Promise<Disconnected>;
+  /** Tries a connection again now; rejects with the reason if it still does not work. */
+  retry(name: string): Promise<ConnectionView>;
 
   approve(code: string, terms: Terms): Promise<string>;
   deny(code: string): Promise<void>;

@@ -77,15 +77,59 @@ last_error: string,
 /**
  * When the next try is made at the earliest.
  */
-next_try: Timestamp, } | { "state": "rate_limited", 
+next_try: Timestamp, 
+/**
+ * Whether the tries have halted after a row of failures: the provider is only probed now and then.
+ */
+halted: boolean, } | { "state": "rate_limited", 
 /**
  * Until when.
  */
-until: Timestamp, } | { "state": "reconnect_required", 
+until: Timestamp, } | { "state": "client_rejected", 
+/**
+ * What was seen last.
+ */
+last_error: string, 
+/**
+ * When the next try is made at the earliest; none once the tries have halted.
+ */
+next_try: Timestamp | null, } | { "state": "misconfigured", 
+/**
+ * What was seen last.
+ */
+last_error: string, 
+/**
+ * When the next try is made at the earliest; none once the tries have halted.
+ */
+next_try: Timestamp | null, } | { "state": "reconnect_required", 
 /**
  * Why.
  */
 why: string, } | { "state": "unproven" } | { "state": "paused" };
+
+export type Count = { 
+/**
+ * Refreshes that brought tokens.
+ */
+succeeded: number, 
+/**
+ * Refreshes that did not.
+ */
+failed: number, };
+
+export type Rates = { 
+/**
+ * Over the last five minutes.
+ */
+five_minutes: Count, 
+/**
+ * Over the last hour.
+ */
+hour: Count, 
+/**
+ * Over the last 24 hours.
+ */
+day: Count, };
 
 export type StoreState = "unlocked" | "locked" | "new";
 
@@ -140,6 +184,14 @@ connections: number,
  * How many of them need a person.
  */
 need_reconnect: number, 
+/**
+ * How many further connections a person has to look at, because the provider refuses to renew them.
+ */
+need_look: number, 
+/**
+ * For how many connections the tries have halted, because the provider does not answer.
+ */
+halted: number, 
 /**
  * How many agents there are.
  */
@@ -225,7 +277,23 @@ proven_at: Timestamp | null,
 /**
  * How many agents may use it.
  */
-agents: number, };
+agents: number, 
+/**
+ * Since when its health is as it is, as far as that is known.
+ */
+health_since: Timestamp | null, 
+/**
+ * When it is refreshed next by itself, or tried again.
+ */
+next_refresh: Timestamp | null, 
+/**
+ * What was seen last in a row of failures.
+ */
+last_error: string | null, 
+/**
+ * How its refreshes went since Doorward started.
+ */
+rates: Rates, };
 
 export type GrantView = { 
 /**

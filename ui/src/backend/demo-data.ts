@@ -18,6 +18,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+const NO_COUNT = { succeeded: 0, failed: 0 };
 const NO_LIMITS: Policy = { read_only: false, path_prefixes: [], methods: [], tools: [], ask_each_time: false };
 
 export const FASTIO: ProviderOffer = {
@@ -53,6 +54,8 @@ export function status(changes: Partial<Status> = {}): Status {
     url: 'http://127.0.0.1:13667',
     connections: 0,
     need_reconnect: 0,
+    need_look: 0,
+    halted: 0,
     agents: 0,
     requests: 0,
     revocations_owed: 0,
@@ -109,6 +112,10 @@ export function connection(now: number, name: string, changes: Partial<Connectio
     access_expires_at: now + 42 * MINUTE + 20 * SECOND,
     proven_at: now - 4 * MINUTE,
     agents: 0,
+    health_since: now - 3 * DAY,
+    next_refresh: now + 37 * MINUTE,
+    last_error: null,
+    rates: { five_minutes: NO_COUNT, hour: { succeeded: 1, failed: 0 }, day: { succeeded: 26, failed: 0 } },
     ...changes,
   };
 }
@@ -235,7 +242,10 @@ function many(now: number): Snapshot {
 const HEALTHS: [string, Health['state'], (now: number) => Health][] = [
   ['good', 'connected', () => ({ state: 'connected' })],
   ['renewing', 'refreshing', () => ({ state: 'refreshing' })],
-  ['shaky', 'degraded', (now) => ({ state: 'degraded', last_error: 'the provider answered 503', next_try: now + 20 * SECOND })],
+  ['shaky', 'degraded', (now) => ({ state: 'degraded', last_error: 'the provider answered 503', next_try: now + 20 * SECOND, halted: false })],
+  ['halted', 'degraded', (now) => ({ state: 'degraded', last_error: 'no connection to api.fast.io', next_try: now + 45 * SECOND, halted: true })],
+  ['secret', 'client_rejected', () => ({ state: 'client_rejected', last_error: 'HTTP 401, error invalid_client', next_try: null })],
+  ['scope', 'misconfigured', (now) => ({ state: 'misconfigured', last_error: 'HTTP 400, error invalid_scope', next_try: now + 4 * MINUTE })],
   ['busy', 'rate_limited', (now) => ({ state: 'rate_limited', until: now + 3 * MINUTE + 10 * SECOND })],
   ['over', 'reconnect_required', () => ({ state: 'reconnect_required', why: 'the provider refused to renew it (invalid_grant)' })],
   ['going', 'reconnect_required', () => ({ state: 'reconnect_required', why: 'it is being disconnected' })],

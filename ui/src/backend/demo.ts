@@ -240,6 +240,15 @@ export function openDemo(query: URLSearchParams): Backend {
         put({ agents: known().agents.filter((agent) => agent.id !== id) });
         return { name: revoked.name, handed_out: handedOut };
       }),
+    retry: (name) =>
+      command('retry', { name }, () => {
+        const tried = known().connections.find((connection) => connection.name === name);
+        if (tried === undefined) throw { code: 'connection_unknown', message: 'There is no such connection.', hint: '' } satisfies Problem;
+        const health = { state: 'connected' } as const;
+        const works = { ...tried, health };
+        put({ connections: known().connections.map((connection) => (connection.name === name ? works : connection)) });
+        return works;
+      }),
     setPaused: (target, paused) =>
       command('set_paused', { target, paused }, () => {
         const { agents, connections } = known();

@@ -18,6 +18,7 @@ export const tauriBackend: Backend = {
   pasteConsent: (flow, address) => invoke('paste_consent', { flow, address }),
   cancelConsent: (flow) => invoke('cancel_consent', { flow }),
   disconnect: (name) => invoke('disconnect', { name }),
+  retry: (name) => invoke('retry', { name }),
 
   approve: (code, terms) => invoke('approve', { code, terms }),
   deny: (code) => invoke('deny', { code }),

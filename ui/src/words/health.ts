@@ -38,11 +38,29 @@ export function healthInWords(connection: Pick<ConnectionView, 'health' | 'provi
       };
     case 'degraded':
       return {
-        label: 'Degraded',
+        label: health.halted ? 'Halted' : 'Degraded',
         shape: 'triangle',
         tone: 'warning',
-        cause: `${sentence(plain(health.last_error))} A token that is still valid is handed out meanwhile.`,
+        cause: health.halted
+          ? `${sentence(plain(health.last_error))} After five failures in a row ${title} is only asked now and then.`
+          : `${sentence(plain(health.last_error))} A token that is still valid is handed out meanwhile.`,
         next: { says: 'Next try', at: health.next_try },
+      };
+    case 'client_rejected':
+      return {
+        label: 'Client rejected',
+        shape: 'cross',
+        tone: 'bad',
+        cause: `${title} does not accept Doorward’s registration: its client secret has expired or was changed. Nothing was erased.`,
+        next: health.next_try === null ? null : { says: 'Next try', at: health.next_try },
+      };
+    case 'misconfigured':
+      return {
+        label: 'Refused',
+        shape: 'cross',
+        tone: 'bad',
+        cause: `${title} refuses to renew it as it is set up: ${sentence(plain(health.last_error))} Nothing was erased.`,
+        next: health.next_try === null ? null : { says: 'Next try', at: health.next_try },
       };
     case 'rate_limited':
       return {

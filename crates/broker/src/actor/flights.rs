@@ -19,6 +19,7 @@ use doorward_core::token_reply::TokenOutcome;
 use doorward_store::FlightPlace;
 
 use super::message::FlightEnded;
+use super::noticing::Landing;
 use super::serving::Waiter;
 use super::unsaved::Fresh;
 use super::{Actor, Message, reply};
@@ -78,6 +79,7 @@ impl Actor {
             return Ok(());
         }
         let connection = self.may_fly(id)?;
+        self.check_probe(&connection)?;
         let refresh = self.stored_refresh_token(&connection).await?;
         let secret = self.client_secret(&connection.client).await?;
         let (flight, key) = self.mark(&connection, reason).await?;
@@ -249,6 +251,8 @@ impl Actor {
         };
         let (connection, mark) = (ended.connection, ended.mark);
         self.published.in_flight.remove(&connection);
+        let landing = Landing::of(ended.outcome.as_ref());
+        let before = self.connection(connection);
         let issued = matches!(ended.outcome, Some(Flown::Landed(TokenOutcome::Issued(_))));
         // Before the outcome is decided: it says whether there is a token that agents can be served until.
         if ended.access_is_dead && !issued {
@@ -260,6 +264,7 @@ impl Actor {
         }
         self.publish();
         self.settle(flight.waiters, stored.err().as_ref()).await;
+        self.after_landing(before.as_deref(), landing).await;
         self.end_blocked(connection).await;
     }
 

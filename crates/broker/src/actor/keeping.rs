@@ -1,6 +1,7 @@
 //! The store's own matters: unlocking, the PIN, the audit log, the keys.
 
 use doorward_core::connection::Standing;
+use doorward_core::health::Health;
 use doorward_core::pairing::Verdict;
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::secret::{Passphrase, Pin};
@@ -28,9 +29,19 @@ impl Actor {
             ),
             Some(_) => None,
         };
-        let needs_person = |row: &&std::sync::Arc<doorward_core::connection::Connection>| {
+        let needs_reconnect = |row: &&std::sync::Arc<doorward_core::connection::Connection>| {
             matches!(row.standing, Standing::ReconnectRequired { .. })
         };
+        let health = |row| self.published.health(row, now);
+        let needs_look = book
+            .connections()
+            .filter(|row| !needs_reconnect(row) && row.standing != Standing::Ending)
+            .filter(|row| health(row).needs_a_person())
+            .count();
+        let halted = book
+            .connections()
+            .filter(|row| matches!(health(row), Health::Degraded { halted: true, .. }))
+            .count();
         let waits = |request: &&std::sync::Arc<doorward_core::pairing::ApprovalRequest>| {
             request.verdict == Verdict::Waiting && now < request.expires_at
         };
@@ -53,7 +64,9 @@ impl Actor {
             pin_set,
             url: self.url.clone(),
             connections: book.connections().count(),
-            need_reconnect: book.connections().filter(needs_person).count(),
+            need_reconnect: book.connections().filter(needs_reconnect).count(),
+            need_look: needs_look,
+            halted,
             agents: book.agents().count(),
             requests: book.requests().filter(waits).count(),
             revocations_owed: book.outbox().count(),
@@ -130,6 +143,8 @@ impl Actor {
         self.adopt_flights().await;
         self.end_all_blocked().await;
         self.work_outbox().await;
+        self.take_over_alarm();
+        self.back_from_absence().await;
         Ok(())
     }
 

@@ -54,6 +54,8 @@ pub(crate) enum Message {
     ProgramEnded {
         program: ProgramId,
     },
+    /// The wall clock was set, or the machine woke.
+    ClockDisturbed,
 }
 
 /// What agents ask, through the gateway.
@@ -133,6 +135,11 @@ pub(crate) enum PersonMessage {
     Disconnect {
         name: Name,
         reply: Reply<Disconnected>,
+    },
+    /// A connection is tried again now.
+    Retry {
+        name: Name,
+        reply: Reply<ConnectionView>,
     },
     Agents {
         reply: Reply<Vec<AgentView>>,
@@ -219,6 +226,7 @@ impl Actor {
             Message::Exchanged { flow, result } => self.exchanged(flow, result).await,
             Message::Revoked { item, outcome } => self.revoked(item, outcome).await,
             Message::ProgramEnded { program } => self.program_ended(program).await,
+            Message::ClockDisturbed => self.notice_clock().await,
         }
     }
 
@@ -277,6 +285,7 @@ impl Actor {
             } => self.paste(&flow, &address, reply).await,
             PersonMessage::Cancel { flow, reply: to } => reply(to, self.cancel(&flow)),
             PersonMessage::Disconnect { name, reply } => self.disconnect(&name, reply).await,
+            PersonMessage::Retry { name, reply } => self.retry(&name, reply).await,
             PersonMessage::Agents { reply: to } => reply(to, self.agents()),
             PersonMessage::AddAgent {
                 name,

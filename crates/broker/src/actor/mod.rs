@@ -10,6 +10,8 @@ mod consents;
 mod flights;
 mod keeping;
 mod message;
+mod noticing;
+mod pacing;
 mod pairing;
 mod people;
 mod programs;
@@ -40,6 +42,8 @@ use crate::published::{LiveToken, Meter, Published};
 use crate::shell::Shell;
 use consents::{Consent, Ended};
 use flights::Flight;
+use noticing::Seen;
+use pacing::Pace;
 use unsaved::Unsaved;
 
 /// Owns everything.
@@ -66,6 +70,8 @@ pub(crate) struct Actor {
     metered_at: Timestamp,
     /// Before this nobody looks around again, whatever is due.
     look_after: Timestamp,
+    pace: Pace,
+    seen: Seen,
     stopping: Option<Stopping>,
 }
 
@@ -90,6 +96,7 @@ impl Actor {
     ) -> Self {
         let now = shared.clock.now();
         let spool = Spool::of(&config.data);
+        let slept = shared.clock.slept();
         Self {
             config,
             store,
@@ -109,6 +116,8 @@ impl Actor {
             url: None,
             metered_at: now,
             look_after: now,
+            pace: Pace::from_start(slept),
+            seen: Seen::default(),
             stopping: None,
         }
     }
@@ -179,12 +188,16 @@ impl Actor {
             for change in &changes {
                 self.apply(change);
             }
+            self.pace.forget_next();
             self.publish();
         }
         for effect in effects {
             match effect {
                 Effect::Tell(notice) => self.shell.tell(&notice),
                 Effect::WorkOutbox => self.work_outbox().await,
+                Effect::LogHalted { connection, last } => {
+                    tracing::error!(critical = true, %connection, %last, "five refreshes in a row failed: the tries have halted, `doorward retry NAME` goes on");
+                }
             }
         }
         Ok(())
@@ -211,9 +224,13 @@ impl Actor {
                 self.published.tokens.insert(*connection, Arc::new(token));
             }
             Change::ConnectionPut(row) => self.describe_token(row),
-            Change::TokensErased { connection, .. }
-            | Change::ConnectionErased { connection, .. } => {
+            Change::TokensErased { connection, .. } => {
                 self.published.tokens.remove(connection);
+            }
+            Change::ConnectionErased { connection, .. } => {
+                self.published.tokens.remove(connection);
+                self.pace.forget(*connection);
+                self.seen.forget(*connection);
             }
             Change::KeyPut(key) => {
                 if key.revoked_at.is_some() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use doorward_core::connection::Connection;
-use doorward_core::decide::revoking;
+use doorward_core::decide::{revoking, scheduling};
 use doorward_core::ids::{AgentId, ConnectionId};
 use doorward_core::key::{KeyRecord, KeyStanding};
 use doorward_core::name::Name;
@@ -27,11 +27,12 @@ impl Actor {
         {
             *agents.entry(grant.connection).or_default() += 1;
         }
+        let used = self.in_use();
         let count = |row: &Connection| agents.get(&row.id).copied().unwrap_or_default();
         let mut views: Vec<_> = self
             .book()
             .connections()
-            .map(|row| self.view_of(row, count(row)))
+            .map(|row| self.view_of(row, count(row), used.contains(&row.id)))
             .collect();
         views.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(views)
@@ -42,13 +43,14 @@ impl Actor {
             Some(row) => {
                 let grants = self.book().grants_for(row.id);
                 let agents = grants.filter(|grant| !grant.is_over(self.now())).count();
-                Ok(self.view_of(row, agents))
+                Ok(self.view_of(row, agents, self.in_use().contains(&id)))
             }
             None => Err(doorward_core::decide::serving::unknown("")),
         }
     }
 
-    fn view_of(&self, row: &Connection, agents: usize) -> ConnectionView {
+    fn view_of(&self, row: &Connection, agents: usize, in_use: bool) -> ConnectionView {
+        let now = self.now();
         ConnectionView {
             id: row.id.to_string(),
             name: row.name.clone(),
@@ -61,11 +63,15 @@ impl Actor {
             read_only: row.ask.read_only,
             granted: row.granted.scopes.clone(),
             granted_stated: row.granted.stated,
-            health: self.published.health(row, self.now()),
+            health: self.published.health(row, now),
             connected_at: row.connected_at,
             access_expires_at: row.access_expires_at,
             proven_at: row.proven_at,
             agents,
+            health_since: self.seen.since(row),
+            next_refresh: scheduling::next_refresh(row, now, in_use),
+            last_error: row.trouble.as_ref().map(|trouble| trouble.last.clone()),
+            rates: self.seen.rates(row.id, now),
         }
     }
 

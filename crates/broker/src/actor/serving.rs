@@ -3,6 +3,7 @@
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::change::Change;
 use doorward_core::decide::flying;
+use doorward_core::decide::reporting::{self, Followed, Report};
 use doorward_core::decide::serving::{self, Caller, TokenState};
 use doorward_core::grant::{Door, Grant};
 use doorward_core::ids::ConnectionId;
@@ -23,13 +24,6 @@ pub(super) struct Waiter {
     pub(super) rejected_generation: Option<u64>,
     pub(super) reply: Reply<TokenAnswer>,
 }
-
-/// A token younger than this is not believed to have been refused: a fresh one may not be known everywhere yet, and
-/// without a bound a caller could keep Doorward refreshing.
-const LEAST_REJECTED_AGE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Fast.io's codes for a 401 that is about a membership or a resource, not about the token.
-const NOT_ABOUT_THE_TOKEN: &[&str] = &["10545", "115069"];
 
 impl Actor {
     /// Who a caller is by now: it may have been revoked or paused since its key was checked.
@@ -156,13 +150,15 @@ impl Actor {
             let current = self.published.tokens.get(&row.id);
             let is_current =
                 current.is_some_and(|token| rejection.access.matches(token.access.expose()));
-            let is_old = now.since(row.access_issued_at) >= LEAST_REJECTED_AGE;
-            let is_about_the_token = rejection.status.is_none_or(|status| status == 401)
-                && !rejection
-                    .code
-                    .as_deref()
-                    .is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code));
-            let is_believed = is_current && is_old && is_about_the_token && row.refreshable;
+            let report = Report {
+                is_current,
+                status: rejection.status,
+                code: rejection.code.as_deref(),
+            };
+            let followed = self.pace.reports.get(&row.id);
+            let waits = followed.is_some_and(|followed| followed.holds_at(now))
+                && !self.flights.contains_key(&row.id);
+            let is_believed = reporting::is_believed(row, now, report) && !waits;
             match &row.trouble {
                 // The provider said when to ask again, and a report cannot shorten that.
                 Some(trouble)
@@ -189,6 +185,11 @@ impl Actor {
                     rejected_generation: Some(generation),
                     reply: to,
                 };
+                if !self.flights.contains_key(&connection) {
+                    let before = self.pace.reports.get(&connection).copied();
+                    let followed = Followed::after(before, now);
+                    self.pace.reports.insert(connection, followed);
+                }
                 self.join_flight(connection, Reason::Rejected, waiter).await;
             }
             // Another token is current already, or the refusal says nothing about this one: served as usual.

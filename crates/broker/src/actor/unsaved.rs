@@ -62,9 +62,21 @@ impl Unsaved {
     pub(super) fn retry_at(&self) -> Timestamp {
         self.retry_at
     }
+
+    pub(super) fn clock_was_set(&mut self, millis: i64) {
+        self.retry_at = self.retry_at.shifted(millis);
+        self.fresh.tokens_mut().clock_was_set(millis);
+    }
 }
 
 impl Fresh {
+    fn tokens_mut(&mut self) -> &mut TokenSet {
+        match self {
+            Self::Refreshed { tokens, .. } => tokens,
+            Self::Consented(consented) => &mut consented.tokens,
+        }
+    }
+
     fn connection(&self) -> ConnectionId {
         match self {
             Self::Refreshed { connection, .. } => *connection,

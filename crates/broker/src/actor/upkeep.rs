@@ -22,8 +22,9 @@ const LEAST_REST: Duration = Duration::from_millis(200);
 
 impl Actor {
     /// How long nothing is due.
-    pub(super) fn rest(&self) -> Duration {
+    pub(super) fn rest(&mut self) -> Duration {
         let now = self.now();
+        let refresh = self.next_refresh_due();
         let book = self.book();
         let ends = book.grants().filter_map(|grant| match grant.lifetime {
             Lifetime::Until(end) => Some(end),
@@ -50,6 +51,7 @@ impl Actor {
                     .map(|request| request.expires_at),
             )
             .chain(ends)
+            .chain(refresh)
             .chain(self.stopping.iter().map(|stopping| stopping.no_later_than))
             .min();
         let metered = self.metered_at.plus(LONGEST_REST);
@@ -61,6 +63,7 @@ impl Actor {
 
     /// Does what is due.
     pub(super) async fn look_around(&mut self) {
+        self.notice_clock().await;
         self.look_after = self.now().plus(LEAST_REST);
         if self.check_unlocked().is_err() {
             self.metered_at = self.now();
@@ -73,6 +76,8 @@ impl Actor {
             tracing::error!(%refusal, "what is old could not be swept");
         }
         self.work_outbox().await;
+        self.refresh_what_is_due().await;
+        self.watch_alarm();
         if self.now().since(self.metered_at) >= LONGEST_REST {
             self.write_meters().await;
         }

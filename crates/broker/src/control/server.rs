@@ -105,6 +105,7 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
     let pin = |text: &SecretText| Pin::new(text.expose().to_owned());
     match request {
         Request::Status => encode(&handle.status().await),
+        Request::AwaitChange { seen } => encode(&handle.await_change(seen).await),
         Request::Unlock { passphrase: text } => encode(&handle.unlock(passphrase(text)).await),
         Request::Connections => encode(&handle.connections().await),
         Request::Connect(ask) => encode(&handle.connect(ask.into()).await),
@@ -114,6 +115,7 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
         }
         Request::Cancel { flow } => encode(&handle.cancel(flow).await),
         Request::Disconnect { name } => encode(&handle.disconnect(name).await),
+        Request::Retry { name } => encode(&handle.retry(name).await),
         Request::Agents => encode(&handle.agents().await),
         Request::AddAgent {
             name,

@@ -134,6 +134,11 @@ pub struct Approve {
 pub enum Request {
     /// `Status`
     Status,
+    /// A number, once it is another one than this: something has changed since it was told.
+    AwaitChange {
+        /// The number that was told last; nothing at first.
+        seen: Option<u64>,
+    },
     /// Nothing.
     Unlock {
         /// The passphrase, where the store's key comes from one.
@@ -162,6 +167,11 @@ pub enum Request {
     },
     /// `Disconnected`
     Disconnect {
+        /// The connection.
+        name: Name,
+    },
+    /// `ConnectionView`, if it works after the try.
+    Retry {
         /// The connection.
         name: Name,
     },

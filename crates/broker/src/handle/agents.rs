@@ -120,6 +120,11 @@ impl Handle {
             .authenticate(self.now(), &KeyHash::of(key))
     }
 
+    /// Who a caller is by now: what it holds open ends with its key. It is no use of the key.
+    pub fn still(&self, caller: &Caller) -> Result<Caller, Refusal> {
+        self.shared.published.load().still(self.now(), caller)
+    }
+
     /// Where the store is locked: why. Every route that needs the store asks this first.
     pub fn check_unlocked(&self) -> Result<(), Refusal> {
         self.shared.published.load().check_unlocked()

@@ -138,6 +138,12 @@ impl Handle {
             .await
     }
 
+    /// Tries a connection again whose tries have halted or wait. Answers how it is if it works after that, else why it
+    /// does not.
+    pub async fn retry(&self, name: Name) -> Result<ConnectionView, Refusal> {
+        self.ask(|reply| PersonMessage::Retry { name, reply }).await
+    }
+
     /// All agents.
     pub async fn agents(&self) -> Result<Vec<AgentView>, Refusal> {
         self.ask(|reply| PersonMessage::Agents { reply }).await
@@ -230,6 +236,13 @@ impl Handle {
     #[must_use]
     pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.shared.changes.subscribe()
+    }
+
+    /// Waits until something was published since `seen`, and tells the number that stands for it.
+    pub async fn await_change(&self, seen: Option<u64>) -> Result<u64, Refusal> {
+        let mut changes = self.changes();
+        let number = changes.wait_for(|number| Some(*number) != seen).await;
+        number.map(|number| *number).map_err(|_| super::stopped())
     }
 
     /// Stops the broker after what is under way in the store.

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use doorward_core::limits;
 use doorward_core::provider::{AddressRule, is_private_ip};
 use doorward_core::time::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -23,6 +25,8 @@ pub struct Providers {
     typed: reqwest::Client,
     timeout: Duration,
     clock: Arc<dyn Clock>,
+    /// By how many milliseconds the last provider that told its time was ahead.
+    skew: Arc<AtomicI64>,
 }
 
 /// A reply, read whole.
@@ -89,6 +93,7 @@ impl Providers {
             typed: builder().build()?,
             timeout,
             clock,
+            skew: Arc::default(),
         })
     }
 
@@ -99,6 +104,12 @@ impl Providers {
             AddressRule::Public => &self.public,
             AddressRule::Typed => &self.typed,
         }
+    }
+
+    /// By how many milliseconds the last provider that told its time was ahead of this machine.
+    #[must_use]
+    pub fn skew(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed)
     }
 
     /// Sends a request and reads its reply.
@@ -115,13 +126,16 @@ impl Providers {
             .await
             .map_err(|error| classify(&error, &host, seconds))?;
         let status = reply.status().as_u16();
-        let headers = reply
+        let headers: Vec<(String, String)> = reply
             .headers()
             .iter()
             .filter_map(|(name, value)| {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
+        if let Some(skew) = limits::skew(self.clock.now(), headers.as_slice()) {
+            self.skew.store(skew, Ordering::Relaxed);
+        }
         let body = read_bounded(reply, &host).await?;
         Ok(RawReply {
             status,

@@ -9,6 +9,7 @@ mod approval;
 mod consent;
 mod control;
 mod courier;
+mod lifecycle;
 mod refresh;
 mod registration;
 mod restart;

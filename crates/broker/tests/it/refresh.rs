@@ -76,6 +76,13 @@ async fn a_report_that_the_provider_does_not_confirm_costs_no_refresh() {
     assert_eq!(answer.access.expose(), old);
     assert_eq!(world.refreshes(), 0);
     assert_eq!(world.sim.counts().of(Kind::Check), 1);
+    // Asking again at once is no lever: the provider has just been asked.
+    assert_eq!(
+        granted(world.reject(&agent, &old).await).access.expose(),
+        old
+    );
+    assert_eq!(world.sim.counts().of(Kind::Check), 1);
+    world.pass(secs(10)).await;
     world.sim.queue_fault(Fault::on(Kind::Check).status(500));
     let unsure = refused(world.reject(&agent, &old).await);
     assert_eq!(unsure.code.as_str(), "provider_unavailable");
@@ -160,14 +167,14 @@ async fn a_caller_that_goes_away_does_not_take_the_refresh_with_it() {
 async fn a_token_that_is_still_good_is_served_while_its_successor_is_fetched() {
     let (world, agent) = connected().await;
     let old = world.token_text(&agent).await;
-    world.pass(secs(3597)).await;
     world
         .sim
         .queue_fault(Fault::on(Kind::TokenRefresh).hang(Hang::BeforeWork));
+    world.pass(secs(3597)).await;
     assert_eq!(
         world.token_text(&agent).await,
         old,
-        "the caller that began it does not wait"
+        "nobody waits for a refresh ahead of time"
     );
     within(world.sim.wait_until_hanging(Kind::TokenRefresh)).await;
     let caller = world.caller(&agent);
@@ -188,12 +195,12 @@ async fn a_token_that_is_still_good_is_served_while_its_successor_is_fetched() {
 async fn a_caller_whose_patience_ends_gets_what_there_is() {
     let (world, agent) = connected().await;
     let old = world.token_text(&agent).await;
-    world.pass(secs(3540)).await;
     world.sim.queue_fault(
         Fault::on(Kind::TokenRefresh)
             .hang(Hang::BeforeWork)
             .times(2),
     );
+    world.pass(secs(3540)).await;
     let impatient = TokenAsk {
         min_valid: Some(secs(600)),
         patience: Some(Duration::from_millis(100)),

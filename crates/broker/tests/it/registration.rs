@@ -95,7 +95,8 @@ async fn a_refresh_by_a_forgotten_client_keeps_the_grant_and_says_what_to_do() {
         refused.hint
     );
     let view = granted(world.handle().connections().await).remove(0);
-    assert_eq!(view.health.as_str(), "degraded");
+    assert_eq!(view.health.as_str(), "client_rejected");
+    assert!(view.health.needs_a_person());
     let again = granted(world.handle().connect(world.ask()).await);
     granted(world.answer(&again, &Consent::everything()).await);
     assert_eq!(world.use_token(&world.token_text(&agent).await).await, 200);

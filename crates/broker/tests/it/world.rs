@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct StandingClock {
     millis: AtomicI64,
     runs: AtomicBool,
+    /// By how much the wall clock was set.
+    wall_ahead: AtomicI64,
+    slept: AtomicI64,
 }
 
 impl StandingClock {
@@ -38,7 +41,21 @@ impl StandingClock {
         Self {
             millis: AtomicI64::new(now.as_millis()),
             runs: AtomicBool::new(false),
+            wall_ahead: AtomicI64::new(0),
+            slept: AtomicI64::new(0),
         }
+    }
+
+    /// Somebody sets the machine's wall clock.
+    pub(crate) fn set_wall(&self, by_millis: i64) {
+        self.wall_ahead.fetch_add(by_millis, Ordering::SeqCst);
+    }
+
+    /// The machine sleeps.
+    pub(crate) fn sleep(&self, time: Duration) {
+        self.move_ahead(time);
+        let time = i64::try_from(time.as_millis()).unwrap();
+        self.slept.fetch_add(time, Ordering::SeqCst);
     }
 
     fn move_ahead(&self, by: Duration) {
@@ -62,6 +79,20 @@ impl Clock for StandingClock {
             0
         };
         Timestamp::from_millis(millis + ran)
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.now().shifted(self.wall_ahead.load(Ordering::SeqCst))
+    }
+
+    fn follow_wall(&self) {
+        let ahead = self.wall_ahead.swap(0, Ordering::SeqCst);
+        self.millis.fetch_add(ahead, Ordering::SeqCst);
+    }
+
+    fn slept(&self) -> Duration {
+        let slept = self.slept.load(Ordering::SeqCst);
+        Duration::from_millis(slept.unsigned_abs())
     }
 }
 

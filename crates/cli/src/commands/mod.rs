@@ -10,10 +10,12 @@ mod keys;
 mod pair;
 mod pausing;
 mod pin;
+mod retrying;
 mod serve;
 mod status;
 mod token;
 mod unlock;
+mod watching;
 
 use crate::args::{AgentsCommand, Audit, Command, KeysCommand};
 use crate::failure::{Failure, Outcome};
@@ -41,11 +43,13 @@ async fn brief(context: &mut Context, command: Command) -> Outcome {
     match command {
         // `main` does not come here with a courier, which has none of what a command works with.
         Command::Serve(_) | Command::Connect(_) | Command::Courier => Ok(()),
-        Command::Status => status::run(context).await,
+        Command::Status(ask) if ask.watch => watching::run(context).await,
+        Command::Status(_) => status::run(context).await,
         Command::Doctor => doctor::run(context).await,
         Command::Unlock(ask) => unlock::run(context, ask).await,
         Command::Pin => pin::run(context).await,
         Command::Connections => connections::list(context).await,
+        Command::Retry(ask) => retrying::run(context, ask).await,
         Command::Disconnect(ask) => connections::disconnect(context, ask).await,
         Command::Agents(ask) => match ask.command {
             None => agents::list(context).await,

@@ -13,7 +13,7 @@ use crate::words::{self, count};
 
 /// What `status` tells.
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     /// Whether Doorward runs.
     running: bool,
     /// The data folder.
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
     context.output.answer(&report, in_words)
 }
 
-fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
+pub(super) fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
     let mut next = Vec::new();
     if let Some(status) = &status {
         // A store that nothing has open and that opens with a passphrase is as it should be.
@@ -64,6 +64,16 @@ fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
         if status.need_reconnect > 0 {
             let ended = count(status.need_reconnect, "connection has", "connections have");
             next.push(format!("{ended} ended: `doorward connections` shows which, `doorward connect --name NAME` connects it again."));
+        }
+        if status.need_look > 0 {
+            let refused = count(status.need_look, "connection is", "connections are");
+            next.push(format!(
+                "{refused} refused by the provider: `doorward doctor` says what to do."
+            ));
+        }
+        if status.halted > 0 {
+            let halted = count(status.halted, "connection has", "connections have");
+            next.push(format!("{halted} halted, because the provider does not answer: `doorward retry NAME` tries at once."));
         }
         if status.pin_set == Some(false) && !in_window {
             next.push("No approval PIN is set: `doorward pin` sets one.".to_owned());
@@ -98,7 +108,7 @@ fn report(running: bool, data: &Path, status: Option<Status>) -> Report {
     }
 }
 
-fn in_words(report: &Report) -> String {
+pub(super) fn in_words(report: &Report) -> String {
     let mut facts = Vec::new();
     match (&report.status, report.running) {
         (Some(status), true) => {

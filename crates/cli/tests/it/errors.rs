@@ -22,6 +22,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       pin          Set or change the approval PIN
       connect      Connect a provider in the browser, or connect one again
       connections  List the connections
+      retry        Try a connection again now, whose tries have halted or wait
       disconnect   End a connection, here and at the provider
       agents       List the agents, or add one
       requests     List the agents that ask for approval

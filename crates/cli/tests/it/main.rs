@@ -13,4 +13,5 @@ mod promises;
 mod pty;
 mod serving;
 mod story;
+mod watching;
 mod world;

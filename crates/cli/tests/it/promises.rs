@@ -14,6 +14,7 @@ const COMMANDS: &[&[&str]] = &[
     &["pin"],
     &["connect"],
     &["connections"],
+    &["retry"],
     &["disconnect"],
     &["agents"],
     &["agents", "add"],
@@ -57,6 +58,7 @@ const FLAGS: &[&str] = &[
     "--tenant",
     "--tool",
     "--version",
+    "--watch",
 ];
 
 /// All variables that are read. None may answer for a person.

@@ -34,7 +34,7 @@ async fn follow(redirect: &str) {
     assert!(answer.status().is_success(), "{}", answer.status());
 }
 
-async fn connect(world: &World, sim: &Sim, arguments: &[&str]) -> Value {
+pub(crate) async fn connect(world: &World, sim: &Sim, arguments: &[&str]) -> Value {
     let mut connecting = connecting(
         world,
         &[&["fastio", "--base", &sim.api_base()], arguments].concat(),

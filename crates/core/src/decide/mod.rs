@@ -4,5 +4,7 @@ pub mod connecting;
 pub mod flying;
 pub mod pairing;
 pub mod refreshing;
+pub mod reporting;
 pub mod revoking;
+pub mod scheduling;
 pub mod serving;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::audit::{AuditEvent, AuditKind};
 use crate::book::Book;
 use crate::change::{Change, OutboxTokens};
-use crate::connection::{Connection, Standing, Trouble, TroubleKind};
+use crate::connection::{Connection, FAILURES_TO_HALT, Standing, Trouble, TroubleKind};
 use crate::ids::{ConnectionId, OutboxId};
 use crate::plan::{Effect, Notice, Plan};
 use crate::time::Timestamp;
@@ -23,8 +23,11 @@ use super::revoking;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// What does not pass by itself is looked at this often, in case a person mended it at the provider.
+/// What does not pass by itself is looked at this often, in case a person mended it at the provider, until the tries
+/// halt.
 const STUCK_WAIT: Duration = Duration::from_mins(5);
+/// Once the tries have halted, a provider that was down is asked this often whether it is back.
+const PROBE_WAIT: Duration = LONGEST_WAIT;
 
 /// The API refused an access token that should have been good, and the provider's own check agrees.
 pub fn access_is_dead(connection: &Connection, now: Timestamp) -> Plan {
@@ -82,20 +85,12 @@ pub fn finish(book: &Book, now: Timestamp, finished: Finished) -> Plan {
             "HTTP 429".to_owned(),
             next_try(connection, now, Some(until), finished.jitter),
         ),
-        TokenOutcome::ClientRejected { why } => troubled(
-            connection,
-            now,
-            TroubleKind::ClientRejected,
-            why,
-            now.plus(STUCK_WAIT),
-        ),
-        TokenOutcome::Misconfigured { why } => troubled(
-            connection,
-            now,
-            TroubleKind::Misconfigured,
-            why,
-            now.plus(STUCK_WAIT),
-        ),
+        TokenOutcome::ClientRejected { why } => {
+            refused(book, connection, now, TroubleKind::ClientRejected, why)
+        }
+        TokenOutcome::Misconfigured { why } => {
+            refused(book, connection, now, TroubleKind::Misconfigured, why)
+        }
     };
     if ends {
         plan.and(revoking::end(book, connection, now, finished.outbox))
@@ -110,10 +105,20 @@ fn refreshed(connection: &Connection, now: Timestamp, tokens: TokenSet) -> Plan 
         .tenant(connection.tenant)
         .connection(connection.id)
         .with("generation", next.generation.to_string());
-    Plan::nothing()
+    let plan = Plan::nothing()
         .change(tokens_put(&next, tokens))
         .change(Change::ConnectionPut(Box::new(next)))
-        .log(event)
+        .log(event);
+    // Whoever was told that a person has to look is told that it is over; nobody else heard of the trouble.
+    let was_told = connection
+        .trouble
+        .as_ref()
+        .is_some_and(Trouble::needs_a_person);
+    if was_told && connection.standing != Standing::Ending {
+        plan.effect(Effect::Tell(Notice::Recovered(connection.id)))
+    } else {
+        plan
+    }
 }
 
 /// The connection's row once these tokens are its own.
@@ -202,12 +207,47 @@ pub(super) fn troubled(
         last,
         retry_at,
     };
+    let was_halted = before.is_some_and(Trouble::is_halted);
+    let halts = (trouble.is_halted() && !was_halted).then(|| Effect::LogHalted {
+        connection: connection.id,
+        last: trouble.last.clone(),
+    });
     let next = Connection {
         refreshing: None,
         trouble: Some(trouble),
         ..connection.clone()
     };
-    Plan::nothing().change(Change::ConnectionPut(Box::new(next)))
+    let plan = Plan::nothing().change(Change::ConnectionPut(Box::new(next)));
+    halts.into_iter().fold(plan, Plan::effect)
+}
+
+/// The provider refuses what a person has to mend. It is told when it begins, and once for all connections that the
+/// same registration stands behind: they are mended together.
+fn refused(
+    book: &Book,
+    connection: &Connection,
+    now: Timestamp,
+    kind: TroubleKind,
+    last: String,
+) -> Plan {
+    let plan = troubled(connection, now, kind, last, now.plus(STUCK_WAIT));
+    let has_it = |row: &Connection| {
+        let trouble = row.trouble.as_ref();
+        trouble.is_some_and(|trouble| trouble.kind == kind)
+    };
+    let (is_told, notice) = if kind == TroubleKind::ClientRejected {
+        let told = book
+            .connections()
+            .any(|row| row.client == connection.client && has_it(row));
+        (told, Notice::ClientRejected(connection.id))
+    } else {
+        (has_it(connection), Notice::Misconfigured(connection.id))
+    };
+    if is_told || connection.standing == Standing::Ending {
+        plan
+    } else {
+        plan.effect(Effect::Tell(notice))
+    }
 }
 
 /// What the provider states is waited for exactly. A moment that is not to come says nothing: it would make every
@@ -229,6 +269,10 @@ fn backoff(connection: &Connection, jitter: f64) -> Duration {
         .as_ref()
         .map_or(0, |trouble| trouble.failures)
         .min(16);
+    if failures + 1 >= FAILURES_TO_HALT {
+        // Probes of many connections must not fall together, and none may come soon.
+        return PROBE_WAIT.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+    }
     let longest = FIRST_WAIT.saturating_mul(1 << failures).min(LONGEST_WAIT);
     longest.mul_f64(jitter.clamp(0.0, 1.0)).max(FIRST_WAIT / 10)
 }

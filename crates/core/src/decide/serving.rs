@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::agent::Agent;
 use crate::book::Book;
-use crate::connection::{Connection, Standing, TroubleKind};
+use crate::connection::{Connection, Standing, Trouble, TroubleKind};
 use crate::grant::{Door, Grant};
 use crate::key::{KeyHash, KeyRecord, KeyStanding};
 use crate::name::Name;
@@ -298,12 +298,17 @@ pub fn in_trouble(
         TroubleKind::ClientRejected => Refusal::new(
             Code::ProviderRejected,
             format!("{title} does not accept Doorward's own registration for `{name}`: {last}."),
-            "The grant was kept. A person has to look: the registration or its secret may have ended; `doorward connect` makes a new one.",
+            format!(
+                "The grant was kept. The client secret has expired or was changed. A person has to look: once it is \
+                 put right, `doorward retry {name}` goes on; `doorward connect --name {name}` makes a new registration."
+            ),
         ),
         TroubleKind::Misconfigured => Refusal::new(
             Code::ProviderRejected,
             format!("{title} refuses to renew the token of `{name}`: {last}."),
-            "The grant was kept. A person has to look at the connection: `doorward doctor`.",
+            format!(
+                "The grant was kept. A person has to look at the connection: `doorward doctor`, then `doorward retry {name}`."
+            ),
         ),
         TroubleKind::ReplyLost => Refusal::new(
             Code::ProviderUnavailable,
@@ -318,5 +323,13 @@ pub fn in_trouble(
             "Nothing was sent and nothing was lost. A person has to see that the `doorward` program is there and may run; it is tried again by itself.",
         ),
     };
-    refusal.retry_after(retry_at.since(now))
+    let next_try = connection
+        .trouble
+        .as_ref()
+        .map_or(Some(retry_at), Trouble::next_try);
+    match next_try {
+        Some(next_try) => refusal.retry_after(next_try.since(now)),
+        // Nobody knows when a person will have looked.
+        None => refusal,
+    }
 }

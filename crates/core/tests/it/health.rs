@@ -33,12 +33,12 @@ fn each_state_has_its_word_and_the_worst_one_is_told() {
         (
             with_trouble(TroubleKind::ClientRejected, soon),
             false,
-            "degraded",
+            "client_rejected",
         ),
         (
             with_trouble(TroubleKind::Misconfigured, soon),
             false,
-            "degraded",
+            "misconfigured",
         ),
         (
             with_trouble(TroubleKind::RateLimited, soon),
@@ -66,6 +66,14 @@ fn each_state_has_its_word_and_the_worst_one_is_told() {
             Box::new(|row| {
                 row.standing = ended();
                 row.paused = true;
+            }),
+            false,
+            "reconnect_required",
+        ),
+        (
+            Box::new(move |row| {
+                row.refreshable = false;
+                row.access_expires_at = Some(now);
             }),
             false,
             "reconnect_required",

@@ -104,8 +104,11 @@ fn each_outcome_for_the_stored_generation() {
                 "ended",
                 "tokens erased; row of generation 1; log connection.ended; tell ReconnectNeeded"
             ),
-            ("client rejected", "row of generation 1"),
-            ("misconfigured", "row of generation 1"),
+            (
+                "client rejected",
+                "row of generation 1; tell ClientRejected"
+            ),
+            ("misconfigured", "row of generation 1; tell Misconfigured"),
         ]
         .map(|(what, told)| (what, told.to_owned()))
     );
@@ -281,8 +284,8 @@ fn waits_double_to_a_minute_and_what_the_provider_states_wins() {
         .collect();
     assert_eq!(
         waits,
-        [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000],
-        "with a jitter of one half"
+        [500, 1000, 2000, 4000, 45000, 45000, 45000, 45000, 45000],
+        "with a jitter of one half; the fifth halts, and from then on it is only probed"
     );
     assert_eq!(
         world

@@ -98,8 +98,8 @@ fn what_a_caller_is_told_when_no_token_can_be_served() {
     insta::assert_snapshot!(say(told), @r#"
     provider_unavailable 503: Fast.io did not renew the token of `fastio`: HTTP 503 without an OAuth error. | Try again after the time given; nothing was lost. | again after 2 s
     rate_limited 429: Fast.io wants no calls for `fastio` until 2027-01-15T09:00:01Z. | Try again after the time given; nothing was lost. | again after 2 s
-    provider_rejected 502: Fast.io does not accept Doorward's own registration for `fastio`: HTTP 503 without an OAuth error. | The grant was kept. A person has to look: the registration or its secret may have ended; `doorward connect` makes a new one. | again after 2 s
-    provider_rejected 502: Fast.io refuses to renew the token of `fastio`: HTTP 503 without an OAuth error. | The grant was kept. A person has to look at the connection: `doorward doctor`. | again after 2 s
+    provider_rejected 502: Fast.io does not accept Doorward's own registration for `fastio`: HTTP 503 without an OAuth error. | The grant was kept. The client secret has expired or was changed. A person has to look: once it is put right, `doorward retry fastio` goes on; `doorward connect --name fastio` makes a new registration. | again after 2 s
+    provider_rejected 502: Fast.io refuses to renew the token of `fastio`: HTTP 503 without an OAuth error. | The grant was kept. A person has to look at the connection: `doorward doctor`, then `doorward retry fastio`. | again after 2 s
     reconnect_required 424: The connection `fastio` has ended: it was restored from a backup, and its access token has ended since. | A person has to connect again: `doorward connect --name fastio`, or in the Doorward window.
     reconnect_required 424: The connection `fastio` has ended: the access token has ended and there is no refresh token. | A person has to connect again: `doorward connect --name fastio`, or in the Doorward window.
     reconnect_required 424: The connection `fastio` has ended: the provider refused to renew it. | A person has to connect again: `doorward connect --name fastio`, or in the Doorward window.

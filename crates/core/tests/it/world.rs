@@ -388,6 +388,7 @@ pub(crate) fn outline(plan: &Plan) -> Vec<String> {
             format!("tell {word}")
         }
         Effect::WorkOutbox => "work outbox".to_owned(),
+        Effect::LogHalted { .. } => "log that the tries halt".to_owned(),
     });
     changes.chain(audit).chain(effects).collect()
 }

@@ -18,7 +18,7 @@ struct Connections<'a> {
 }
 
 #[derive(Serialize)]
-struct Connection<'a> {
+pub(super) struct Connection<'a> {
     name: &'a Name,
     provider: &'a str,
     doors: &'a [Door],
@@ -35,6 +35,9 @@ struct Detail<'a> {
     last_error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_try: Option<String>,
+    /// Whether the tries have halted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    halted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,9 +50,24 @@ fn detail(health: &Health) -> Option<Detail<'_>> {
         Health::Degraded {
             last_error,
             next_try,
+            halted,
         } => Some(Detail {
             last_error: Some(last_error),
             next_try: moment(next_try),
+            halted: halted.then_some(true),
+            ..Detail::default()
+        }),
+        Health::ClientRejected {
+            last_error,
+            next_try,
+        }
+        | Health::Misconfigured {
+            last_error,
+            next_try,
+        } => Some(Detail {
+            last_error: Some(last_error),
+            next_try: next_try.as_ref().and_then(moment),
+            halted: next_try.is_none().then_some(true),
             ..Detail::default()
         }),
         Health::RateLimited { until } => Some(Detail {

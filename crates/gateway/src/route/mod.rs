@@ -2,6 +2,7 @@
 
 pub(crate) mod connections;
 pub(crate) mod discovery;
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod key;
 pub(crate) mod page;

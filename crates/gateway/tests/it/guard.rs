@@ -109,7 +109,6 @@ async fn open_routes_ask_no_key_and_addresses_are_told_to_nobody_without_one() {
         "/proxy/fastio/x",
         "/mcp/fastio",
         "/sse/fastio",
-        "/v1/events",
         "/metrics",
     ] {
         let ask = Ask::get(path);

@@ -10,6 +10,7 @@ mod ask;
 mod bounds;
 mod contract;
 mod discovery;
+mod events;
 mod guard;
 mod pairing;
 mod port;

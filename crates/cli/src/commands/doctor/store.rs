@@ -191,11 +191,32 @@ fn connection(connection: &ConnectionView) -> Check {
                 connection.name
             ),
         ),
-        Health::Degraded { .. } => Check::warn(
+        Health::Degraded { halted: false, .. } => Check::warn(
+            &name,
+            words,
+            "Nothing to do: Doorward tries again by itself, and nothing was lost.",
+        ),
+        Health::Degraded { halted: true, .. } => Check::warn(
             &name,
             words,
             format!(
-                "Doorward tries again by itself. If it stays so, connect it again: `doorward connect --name {}`.",
+                "See whether this machine is online and the provider is up. Doorward asks it now and then and goes on by itself; `doorward retry {}` tries at once.",
+                connection.name
+            ),
+        ),
+        Health::ClientRejected { .. } => Check::fail(
+            &name,
+            words,
+            format!(
+                "The client secret of Doorward's registration has expired or was changed. The grant was kept. Put the registration right at the provider, then `doorward retry {0}`; or make a new one: `doorward connect --name {0}`.",
+                connection.name
+            ),
+        ),
+        Health::Misconfigured { .. } => Check::fail(
+            &name,
+            words,
+            format!(
+                "The provider refuses what is asked of it. The grant was kept. Compare the provider's manifest with its documentation, then `doorward retry {0}`; or connect it again: `doorward connect --name {0}`.",
                 connection.name
             ),
         ),
