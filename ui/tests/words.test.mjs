@@ -109,6 +109,8 @@ test('every health has a label and a shape of its own', () => {
     words.filter(({ next }) => next !== null).map(({ label, next }) => [label, next.says]),
     [
       ['Degraded', 'Next try'],
+      ['Halted', 'Next try'],
+      ['Refused', 'Next try'],
       ['Rate limited', 'Next call'],
     ],
   );

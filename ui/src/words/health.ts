@@ -3,7 +3,7 @@
 import type { ConnectionView, Health } from '../backend/bindings.ts';
 import { plain, sentence } from './lists.ts';
 
-export type Shape = 'check' | 'turning' | 'triangle' | 'hourglass' | 'cross' | 'question' | 'bars' | 'ring';
+export type Shape = 'check' | 'turning' | 'triangle' | 'hourglass' | 'cross' | 'stop' | 'key' | 'dials' | 'question' | 'bars' | 'ring';
 export type Tone = 'good' | 'busy' | 'warning' | 'bad' | 'quiet';
 
 export interface HealthWords {
@@ -39,7 +39,7 @@ export function healthInWords(connection: Pick<ConnectionView, 'health' | 'provi
     case 'degraded':
       return {
         label: health.halted ? 'Halted' : 'Degraded',
-        shape: 'triangle',
+        shape: health.halted ? 'stop' : 'triangle',
         tone: 'warning',
         cause: health.halted
           ? `${sentence(plain(health.last_error))} After five failures in a row ${title} is only asked now and then.`
@@ -49,7 +49,7 @@ export function healthInWords(connection: Pick<ConnectionView, 'health' | 'provi
     case 'client_rejected':
       return {
         label: 'Client rejected',
-        shape: 'cross',
+        shape: 'key',
         tone: 'bad',
         cause: `${title} does not accept Doorward’s registration: its client secret has expired or was changed. Nothing was erased.`,
         next: health.next_try === null ? null : { says: 'Next try', at: health.next_try },
@@ -57,7 +57,7 @@ export function healthInWords(connection: Pick<ConnectionView, 'health' | 'provi
     case 'misconfigured':
       return {
         label: 'Refused',
-        shape: 'cross',
+        shape: 'dials',
         tone: 'bad',
         cause: `${title} refuses to renew it as it is set up: ${sentence(plain(health.last_error))} Nothing was erased.`,
         next: health.next_try === null ? null : { says: 'Next try', at: health.next_try },
