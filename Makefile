@@ -28,6 +28,7 @@ test: ## every test that ends in reasonable time; starts what it needs by itself
 	scripts/setup test
 	npm --prefix tests/peers test --silent
 	npm --prefix ui test --silent
+	cargo build --workspace --bins $(LOCKED)
 	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test --workspace $(LOCKED)
 
 check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
