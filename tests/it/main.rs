@@ -1,6 +1,7 @@
 //! Doorward as people and agents meet it: the real program, from outside.
 
 mod desktop;
+mod desktop_pictures;
 mod desktop_shell;
 mod desktop_trust;
 mod failures;
