@@ -140,10 +140,15 @@ impl Driver {
     pub(super) async fn click(&self, window: &str, element: &Value) -> Result<(), Refused> {
         let _turn = self.turn_to(window).await?;
         let path = format!("element/{}/click", name_of(element));
-        match self.post(&path, &json!({})).await {
-            // It was there a moment ago: the click closed it.
-            Err(refused) if refused.error == "no such window" => Ok(()),
-            clicked => clicked.map(drop),
+        let clicked = self.post(&path, &json!({})).await;
+        // It was there a moment ago. Where it is gone, perhaps with its application, the click was what closed it.
+        let is_there = async || match self.handles().await {
+            Ok(handles) => handles.iter().any(|handle| handle == window),
+            Err(_) => false,
+        };
+        match clicked {
+            Err(refused) if is_there().await => Err(refused),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

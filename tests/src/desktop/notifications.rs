@@ -4,7 +4,7 @@
 //! daemon still is the one that shows it. Actions are chosen where dunst's user chooses them: in the menu that dunst
 //! opens with a program of the user's choice, which here is a script that picks the line it was told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -37,6 +37,8 @@ pub struct Notification {
     pub actions: Vec<(String, String)>,
     /// Whether it has been closed, by whomever.
     pub closed: bool,
+    /// The bus name of who shows it.
+    sender: String,
 }
 
 /// `Notify`'s arguments: application, replaced id, icon, summary, body, actions, hints, time limit.
@@ -56,6 +58,8 @@ struct Heard {
     shown: Vec<Notification>,
     /// Calls whose reply, with the number, has not come yet: by caller and serial.
     asked: HashMap<(String, u32), Notification>,
+    /// Who wants to be told what a person chooses.
+    listening: HashSet<String>,
 }
 
 /// Notifications, their daemon and who listens in. Ends when dropped.
@@ -124,8 +128,19 @@ impl Notifications {
         .await
     }
 
-    /// Chooses an action of a notification, as a person does in the daemon's own menu.
+    /// Chooses an action of a notification, as a person does in the daemon's own menu. A person is never as quick as
+    /// to choose before the application listens; a test is, so it waits for that.
     pub async fn choose(&self, notification: &Notification, key: &str) {
+        let listens = async || {
+            let heard = self.heard.lock().expect("nobody panics with it");
+            heard.listening.contains(&notification.sender)
+        };
+        eventually("the application listens for what is chosen", listens).await;
+        // Its answer comes after the bus's to what it asked for there.
+        let peer = Some("org.freedesktop.DBus.Peer");
+        let sender = Some(notification.sender.as_str());
+        let answered = self.bus.call_method(sender, "/", peer, "Ping", &());
+        answered.await.expect("the application is on the bus");
         // The menu's line for an action ends with the notification's number and the action's key.
         let line = format!("[{},{key}]", notification.id);
         std::fs::write(&self.choice, line).expect("a choice can be written");
@@ -191,6 +206,10 @@ async fn listen(address: &str, heard: Arc<Mutex<Heard>>) -> JoinHandle<()> {
             .expect("a name")
             .build(),
         rule(Type::MethodReturn).build(),
+        rule(Type::MethodCall)
+            .member("AddMatch")
+            .expect("a name")
+            .build(),
     ];
     let mut messages = MessageStream::from(&bus);
     let monitor = MonitoringProxy::new(&bus).await.expect("the bus is there");
@@ -215,7 +234,17 @@ impl Heard {
                 let caller = header.sender().map(ToString::to_string).unwrap_or_default();
                 if let Ok(arguments) = message.body().deserialize::<Notify>() {
                     let serial = message.primary_header().serial_num().get();
-                    self.asked.insert((caller, serial), asked(arguments));
+                    let shown = asked(arguments, &caller);
+                    self.asked.insert((caller, serial), shown);
+                }
+            }
+            (Type::MethodCall, "AddMatch") => {
+                let rule: String = message.body().deserialize().unwrap_or_default();
+                // Whoever asks for each kind of signal apart asks for this one last.
+                let is_last = !rule.contains("member=") || rule.contains("NotificationClosed");
+                if let (true, Some(listener)) = (is_last && rule.contains(SERVICE), header.sender())
+                {
+                    self.listening.insert(listener.to_string());
                 }
             }
             (Type::MethodReturn, _) => {
@@ -239,7 +268,8 @@ impl Heard {
     }
 }
 
-fn asked((application, _, _, summary, body, actions, _, _): Notify) -> Notification {
+fn asked(arguments: Notify, sender: &str) -> Notification {
+    let (application, _, _, summary, body, actions, _, _) = arguments;
     let pairs = actions
         .chunks_exact(2)
         .map(|pair| (pair[0].clone(), pair[1].clone()));
@@ -250,5 +280,6 @@ fn asked((application, _, _, summary, body, actions, _, _): Notify) -> Notificat
         body,
         actions: pairs.collect(),
         closed: false,
+        sender: sender.to_owned(),
     }
 }
