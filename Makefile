@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bindings fmt soak bench clean
+.PHONY: help setup build demo test check bindings screenshots fmt soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -28,6 +28,7 @@ test: ## every test that ends in reasonable time; starts what it needs by itself
 	scripts/setup test
 	npm --prefix tests/peers test --silent
 	npm --prefix ui test --silent
+	cargo build --workspace --bins $(LOCKED)
 	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test --workspace $(LOCKED)
 
 check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
@@ -44,6 +45,12 @@ check: ## format, lints, architecture, licences, unused dependencies, documentat
 
 bindings: ## write the window's types from the program's
 	DOORWARD_WRITE_BINDINGS=1 cargo test $(LOCKED) --package doorward-desktop bindings
+
+screenshots: ## the pictures in docs/screenshots, taken from the application
+	scripts/setup test
+	npm --prefix ui run build --silent
+	cargo build --workspace --bins $(LOCKED)
+	DOORWARD_PROGRAMS=$(BUILT)/debug cargo test --workspace $(LOCKED) --test it -- --ignored pictures_of_every_page
 
 fmt: ## format the code
 	cargo fmt --all

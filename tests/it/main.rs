@@ -1,5 +1,9 @@
 //! Doorward as people and agents meet it: the real program, from outside.
 
+mod desktop;
+mod desktop_pictures;
+mod desktop_shell;
+mod desktop_trust;
 mod failures;
 mod failures_consent;
 mod failures_disk;

@@ -29,6 +29,7 @@
 )]
 
 mod agent;
+pub mod desktop;
 mod keyring;
 mod process;
 mod programs;
@@ -40,7 +41,7 @@ pub use agent::{Agent, Answer, Asked, Browser};
 pub use fastio_sim::{Consent, DeadToken, Fault, Hang, Kind, Knobs, Sim, demo};
 pub use keyring::Keyring;
 pub use process::{Process, Ran};
-pub use programs::{doorward, fastio_sim, repository};
+pub use programs::{doorward, doorward_desktop, fastio_sim, repository};
 pub use scan::Scan;
 pub use seed::Dice;
 pub use world::{Builder, Connecting, Keys, PASSPHRASE, PIN, Served, World};
@@ -50,12 +51,34 @@ use std::time::Duration;
 /// What takes longer than this does not happen. Generous: the machine may be busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at what nobody can be told about.
+const STEP: Duration = Duration::from_millis(20);
+
 /// Waits until `holds` says so, asking again every few milliseconds; for what nobody can be told about.
 pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(in_time(holds).await, "never happened: {what}");
+}
+
+/// Looks until there is something, and gives it.
+pub(crate) async fn found<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let looked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(STEP).await;
         }
     });
-    assert!(waited.await.is_ok(), "never happened: {what}");
+    let looked = looked.await;
+    looked.unwrap_or_else(|_| panic!("never there: {what}"))
+}
+
+/// Waits until it holds; whether it came to.
+pub(crate) async fn in_time(holds: impl AsyncFn() -> bool) -> bool {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !holds().await {
+            tokio::time::sleep(STEP).await;
+        }
+    });
+    waited.await.is_ok()
 }

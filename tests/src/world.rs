@@ -29,6 +29,7 @@ pub enum Keys {
 /// How a world is to be.
 pub struct Builder {
     keys: Keys,
+    bus: bool,
     knobs: Knobs,
 }
 
@@ -37,6 +38,13 @@ impl Builder {
     #[must_use]
     pub fn keyring(mut self) -> Self {
         self.keys = Keys::Keyring;
+        self
+    }
+
+    /// Has a session bus and a keyring on it, whether or not the store's key is there.
+    #[must_use]
+    pub(crate) fn bus(mut self) -> Self {
+        self.bus = true;
         self
     }
 
@@ -49,9 +57,10 @@ impl Builder {
 
     /// Makes it.
     pub async fn build(self) -> World {
-        let keyring = match self.keys {
-            Keys::Passphrase => None,
-            Keys::Keyring => Some(Keyring::open().await),
+        let keyring = if self.bus || self.keys == Keys::Keyring {
+            Some(Keyring::open().await)
+        } else {
+            None
         };
         let folder = tempfile::Builder::new()
             .prefix("doorward-")
@@ -134,8 +143,19 @@ impl World {
     pub fn builder() -> Builder {
         Builder {
             keys: Keys::Passphrase,
+            bus: false,
             knobs: Knobs::default(),
         }
+    }
+
+    /// Where the store's key comes from.
+    pub fn keys(&self) -> Keys {
+        self.keys
+    }
+
+    /// The session bus, where there is one.
+    pub(crate) fn bus(&self) -> Option<&str> {
+        self.keyring.as_ref().map(Keyring::bus)
     }
 
     /// The scratch folder; all of the world's folders lie below.
@@ -164,10 +184,7 @@ impl World {
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         let at = |below: &str| self.folder().join(below).into_os_string();
         let no_bus = format!("unix:path={}", self.folder().join("no-bus").display());
-        let bus = self
-            .keyring
-            .as_ref()
-            .map_or(no_bus, |keyring| keyring.bus().to_owned());
+        let bus = self.bus().map_or(no_bus, str::to_owned);
         vec![
             ("PATH".into(), std::env::var_os("PATH").unwrap_or_default()),
             ("HOME".into(), at("home")),
@@ -323,6 +340,33 @@ impl World {
     /// A program that was not let in yet.
     pub fn stranger(&self) -> Agent {
         Agent::new(&self.folder().join("run/doorward/endpoint.json"))
+    }
+
+    /// Starts the sample agent as a program of the person's own, which asks to be let in and then watches a workspace.
+    pub fn start_agent(&self, name: &str, scope: &str, workspace: &str) -> Process {
+        let connection = scope.split(':').next().unwrap_or_default();
+        let folder = self.folder().join("home/agents");
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        let script = format!("{}.py", name.to_lowercase().replace(' ', "-"));
+        std::fs::copy(
+            programs::repository().join("tests/demo/agent.py"),
+            folder.join(&script),
+        )
+        .expect("it can be copied");
+        // Begun in its own folder by a shell, and found where the system keeps its programs: so a person starts it.
+        let command = format!(
+            "cd '{}' && PATH=/usr/bin:/bin setpriv --pdeathsig KILL python3 {script} --name '{name}' --scope '{scope}' \
+             --connection {connection} --workspace {workspace} --api {}; exit",
+            folder.display(),
+            self.sim.api_base(),
+        );
+        let environment = self.environment();
+        Process::start(
+            Path::new("sh"),
+            &["-c", &command],
+            environment,
+            Stdin::Empty,
+        )
     }
 
     /// The person approves a code as it was asked, or with flags of `doorward approve`.
