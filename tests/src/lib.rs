@@ -29,6 +29,8 @@
 )]
 
 mod agent;
+mod clock;
+pub mod kernel;
 mod keyring;
 mod process;
 mod programs;
@@ -37,6 +39,7 @@ mod seed;
 mod world;
 
 pub use agent::{Agent, Answer, Asked, Browser};
+pub use clock::Stopwatch;
 pub use fastio_sim::{Consent, DeadToken, Fault, Hang, Kind, Knobs, Sim, demo};
 pub use keyring::Keyring;
 pub use process::{Process, Ran};
