@@ -25,8 +25,7 @@ pub(crate) async fn revoked(scale: Scale) -> Vec<Row> {
     let rows = cases.into_iter().map(|(case, side)| async move {
         let mut row = Row::of(case);
         let scene = Scene::strict().await;
-        scene.ask().await;
-        scene.hold(hanging(side)).await;
+        scene.hold_past_the_end(hanging(side)).await;
         let crowd = Crowd::asks(&scene.agent, "fastio", CALLERS);
         let session = scene.world.sim.sessions()[0].session_id.clone();
         assert!(scene.world.sim.revoke_session_as_person(&session));
@@ -67,8 +66,7 @@ pub(crate) async fn disconnected(scale: Scale) -> Vec<Row> {
     let rows = cases.into_iter().map(|(case, side)| async move {
         let mut row = Row::of(case);
         let scene = Scene::strict().await;
-        scene.ask().await;
-        scene.hold(hanging(side)).await;
+        scene.hold_past_the_end(hanging(side)).await;
         let crowd = Crowd::asks(&scene.agent, "fastio", CALLERS);
         let disconnecting = scene.world.start(&["disconnect", "fastio"]);
         // Agents are refused at once, whatever the refresh does.
@@ -79,7 +77,7 @@ pub(crate) async fn disconnected(scale: Scale) -> Vec<Row> {
         let calls = crowd.heard().await;
         row.heard(&calls);
         let handed_out = calls.iter().filter(|call| call.token().is_some()).count();
-        row.holds(handed_out == 0 || side == Hang::AfterWork, || {
+        row.holds(handed_out == 0, || {
             "a token was handed out after the end".to_owned()
         });
         let paid = async || scene.world.ask(&["status"]).await["revocations_owed"] == 0;
@@ -110,9 +108,11 @@ pub(crate) async fn full_disk(_: Scale) -> Vec<Row> {
     let disk = SmallDisk::at(&world.data());
     let served = serve(&world).await;
     let scene = Scene::connected(world, served).await;
-    scene.ask().await;
+    let token = scene.ask().await.token().expect("a token").to_owned();
     scene.lives(LONG_LIFE);
-    scene.hold(hanging(Hang::AfterWork)).await;
+    scene.fault(hanging(Hang::AfterWork));
+    scene.ends(&token).await;
+    scene.refresh_hangs().await;
     let crowd = Crowd::asks(&scene.agent, "fastio", CALLERS);
     disk.fill();
     scene.let_go();

@@ -60,7 +60,7 @@ pub(crate) async fn connect(world: World, served: Served) -> Scene {
     let folder = world.folder().join("config/doorward/providers");
     std::fs::create_dir_all(&folder).expect("it can be made");
     let manifest = format!(
-        "name = \"named\"\ntitle = \"Named\"\nbase = \"http://{HOST}:{port}\"\n\
+        "name = \"named\"\ntitle = \"Named\"\nbase = \"http://{HOST}:{port}/named\"\n\
          authorization_endpoint = \"{base}/current/oauth/authorize/\"\n\
          token_endpoint = \"/current/oauth/token/\"\n\
          client_id = \"fastio-cli\"\n\

@@ -9,12 +9,15 @@ use serde_json::json;
 
 use super::calls::{Call, Crowd, Said, ask, longest};
 use super::row::Row;
-use super::scale::Scale;
+use super::scale::{Scale, side_by_side};
 use super::scene::{IMPATIENCE, asked, serve};
 use crate::oidc_provider::{Connected, connected};
 
 /// How long the server holds its answers back, after it has committed.
-const HELD: Duration = Duration::from_millis(1500);
+const HELD: Duration = Duration::from_secs(4);
+/// How many seconds a token lives: one that is fetched ahead of time and held so long arrives after the end of the one
+/// before it, and well before its own.
+const LIFE: &str = "10";
 
 /// Who has no token after so many asks will get none.
 const MOST_ASKS: usize = 600;
@@ -29,42 +32,24 @@ enum Blow {
 }
 
 pub(crate) async fn rows(scale: Scale) -> Vec<Row> {
-    let callers = scale.callers;
-    let rounds = if callers > 100 { 10 } else { 2 };
-    let mut rows = Vec::new();
-    rows.push(
-        row(
-            format!("oidc-provider: {callers} callers at a token's end"),
-            Blow::Crowd,
-            callers,
-            1,
-        )
-        .await,
-    );
-    rows.push(
-        row(
-            format!("oidc-provider: kill -9 of Doorward, {rounds} times: committed, not answered"),
-            Blow::Kill,
-            3,
-            rounds,
-        )
-        .await,
-    );
-    rows.push(
-        row(
-            format!("oidc-provider: SIGTERM in mid-refresh, {rounds} times"),
-            Blow::Terminate,
-            3,
-            rounds,
-        )
-        .await,
-    );
-    rows
+    let (callers, rounds) = (scale.callers, scale.rounds);
+    let name = |what: &str| format!("oidc-provider: {what}");
+    let many = name(&format!("{callers} callers at a token's end"));
+    let killed = name(&format!(
+        "kill -9 of Doorward, {rounds} times: committed, not answered"
+    ));
+    let asked_to_end = name(&format!("SIGTERM in mid-refresh, {rounds} times"));
+    let rows = [
+        Box::pin(row(many, Blow::Crowd, callers, 1)),
+        Box::pin(row(killed, Blow::Kill, 3, rounds)),
+        Box::pin(row(asked_to_end, Blow::Terminate, 3, rounds)),
+    ];
+    side_by_side(rows.len(), rows).await
 }
 
 async fn row(case: String, blow: Blow, callers: usize, rounds: usize) -> Row {
     let mut row = Row::of(case);
-    let mut stage = connected(&["--access-ttl", "3"]).await;
+    let mut stage = connected(&["--access-ttl", LIFE]).await;
     for _ in 0..rounds {
         stage = round(stage, blow, callers, &mut row).await;
     }
@@ -89,21 +74,28 @@ async fn round(
     callers: usize,
     row: &mut Row,
 ) -> Connected {
-    let token = ask(&agent, "oidc", 30)
-        .await
-        .token()
-        .unwrap_or_default()
-        .to_owned();
+    let Some(token) = ask(&agent, "oidc", 30).await.token().map(str::to_owned) else {
+        row.holds(false, || "the grant was gone before the blow".to_owned());
+        return (peer, world, served, agent);
+    };
     peer.tell("/hold", &json!({"token": HELD.as_millis()}))
         .await;
     let before = peer.refreshes().await.0;
     peer.opens_nothing(&token).await;
-    let crowd = Crowd::asks(&agent, "oidc", callers);
-    eventually("the server has committed", async || {
-        peer.refreshes().await.0 > before
-    })
-    .await;
+    // The server counts in whole seconds, so that Doorward may see the end a little later.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asking = async {
+        loop {
+            ask(&agent, "oidc", 1).await;
+        }
+    };
+    let committed = async || peer.refreshes().await.0 > before;
+    tokio::select! {
+        () = eventually("the server has committed", committed) => {}
+        () = asking => {}
+    }
     let watch = Stopwatch::start();
+    let crowd = Crowd::asks(&agent, "oidc", callers);
     // For later answers: the one under way is held to its end.
     peer.tell("/hold", &json!({"token": 0})).await;
     match blow {

@@ -14,6 +14,8 @@ pub(crate) struct Scale {
     pub(crate) connections: usize,
     /// Kills, over all moments together.
     pub(crate) kills: usize,
+    /// How often one disturbance is repeated at a provider that takes its time.
+    pub(crate) rounds: usize,
     /// How long a provider is away.
     pub(crate) outage: Duration,
     /// How long a provider is silent.
@@ -31,6 +33,7 @@ pub(crate) const SHORT: Scale = Scale {
     callers: 50,
     connections: 6,
     kills: 10,
+    rounds: 1,
     outage: Duration::from_secs(4),
     silence: Duration::from_secs(3),
     rest: Duration::from_secs(5),
@@ -43,6 +46,7 @@ pub(crate) const FULL: Scale = Scale {
     callers: 1000,
     connections: 500,
     kills: 200,
+    rounds: 10,
     outage: Duration::from_mins(10),
     // Longer than Doorward waits for a provider.
     silence: Duration::from_secs(35),

@@ -140,7 +140,16 @@ impl Scene {
         eventually("the token ends", async || !self.is_live(token)).await;
     }
 
-    /// Asks until there is a token that works, or a final answer; keeps what was heard on the way.
+    /// The same once the token that agents have has ended, so that nobody can be served without the refresh.
+    pub(crate) async fn hold_past_the_end(&self, fault: Fault) {
+        let token = self.ask().await.token().expect("a token").to_owned();
+        self.fault(fault);
+        self.ends(&token).await;
+        self.refresh_hangs().await;
+    }
+
+    /// Asks until there is a token that works, or a final answer; keeps what was heard on the way. Of a token that does
+    /// not work the agent tells Doorward, as agents do that met a 401.
     pub(crate) async fn outcome(&self, calls: &mut Vec<Call>) -> Fate {
         let asking = async {
             loop {
@@ -149,9 +158,9 @@ impl Scene {
                 calls.push(call);
                 match said {
                     Said::Token(token) if self.is_live(&token) => return Fate::Kept,
+                    Said::Token(token) => drop(reject(&self.agent, "fastio", &token).await),
                     Said::Over | Said::Unknown => return self.what_the_provider_says(),
-                    // It ended on its way, or a person ended it and Doorward has yet to notice.
-                    Said::Token(_) | Said::Later(_) | Said::Nothing | Said::Else(_) => {}
+                    Said::Later(_) | Said::Nothing | Said::Else(_) => {}
                 }
                 tokio::time::sleep(IMPATIENCE).await;
             }
@@ -160,42 +169,36 @@ impl Scene {
         outcome.unwrap_or(Fate::Lost)
     }
 
-    /// The grant's fate where Doorward says that it is over.
+    /// The grant's fate where Doorward says that it is over: the provider has ended it, or has refused the very token
+    /// that was stored.
     fn what_the_provider_says(&self) -> Fate {
-        let sessions = self.world.sim.sessions();
-        match sessions.last() {
-            Some(session) if !session.active => Fate::Ended,
-            Some(_) | None => Fate::Lost,
+        let is_over = |session: &fastio_sim::SessionView| !session.active;
+        let requests = self.world.sim.requests();
+        let mut refreshes = requests
+            .iter()
+            .rev()
+            .filter(|one| one.kind == Kind::TokenRefresh);
+        let is_refused = refreshes
+            .next()
+            .is_some_and(|last| last.status == Some(400));
+        if is_refused || self.world.sim.sessions().last().is_some_and(is_over) {
+            Fate::Ended
+        } else {
+            Fate::Lost
         }
     }
 
     /// The same, and whether the refresh token behind that token works, too. Takes one more refresh.
     pub(crate) async fn fate(&self, calls: &mut Vec<Call>) -> Fate {
         match self.outcome(calls).await {
-            Fate::Kept => self.proven().await,
+            Fate::Kept => {
+                self.lives(LONG_LIFE);
+                // What works after this was issued after it.
+                self.world.sim.advance_clock(LATER);
+                self.outcome(&mut Vec::new()).await
+            }
             fate @ (Fate::Ended | Fate::Lost) => fate,
         }
-    }
-
-    async fn proven(&self) -> Fate {
-        let Some(token) = self.ask().await.token().map(str::to_owned) else {
-            return Fate::Lost;
-        };
-        self.lives(LONG_LIFE);
-        self.world.sim.advance_clock(LATER);
-        let proving = async {
-            loop {
-                match reject(&self.agent, "fastio", &token).await.said {
-                    Said::Token(next) if next != token && self.is_live(&next) => return Fate::Kept,
-                    Said::Over | Said::Unknown => return self.what_the_provider_says(),
-                    // A token so young is not believed to have been refused.
-                    Said::Token(_) | Said::Later(_) | Said::Nothing | Said::Else(_) => {}
-                }
-                tokio::time::sleep(IMPATIENCE).await;
-            }
-        };
-        let proof = tokio::time::timeout(AT_LAST, proving).await;
-        proof.unwrap_or(Fate::Lost)
     }
 
     /// Ends the case with a grant that must have been kept.
