@@ -7,10 +7,10 @@ LOCKED := $(if $(CI),--locked)
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bindings fmt soak bench clean
+.PHONY: help setup build demo test check bindings fmt soak bench bench-refresh clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: ## install what build, demo, tests, checks and benchmarks need
 	scripts/setup all
@@ -56,6 +56,10 @@ bench: ## measure against a bare floor on this machine
 	scripts/setup bench
 	scripts/bench
 	scripts/bench-desktop
+
+bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs/BENCHMARKS-REFRESH.md
+	scripts/setup test
+	DOORWARD_BENCH_DOCUMENT=docs/BENCHMARKS-REFRESH.md cargo test --release $(LOCKED) --package doorward-e2e -- --ignored --nocapture bench_refresh
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean
