@@ -59,7 +59,7 @@ pub(crate) async fn doorward(scale: Scale) -> Vec<Row> {
     let lanes: Vec<Vec<(Phase, Dice)>> = (0..scale.lanes)
         .map(|lane| {
             let kills = (lane..scale.kills).step_by(scale.lanes);
-            let phases = kills.map(|kill| Phase::ALL[kill / scale.lanes % Phase::ALL.len()]);
+            let phases = kills.map(|kill| Phase::ALL[kill % Phase::ALL.len()]);
             phases.map(|phase| (phase, dice.split())).collect()
         })
         .collect();
@@ -223,8 +223,8 @@ pub(crate) async fn couriers(scale: Scale) -> Vec<Row> {
     let rows = cases.map(|(victim, case, fault, grace_s, must_be_kept)| async move {
         let mut row = Row::of(case);
         let mut scene = Scene::with(|knobs| knobs.refresh_replay_grace_s = grace_s).await;
-        scene.ask().await;
-        scene.hold(fault).await;
+        // Else the grace would be over before anyone needs the next token.
+        scene.hold_past_the_end(fault).await;
         let crowd = Crowd::asks(&scene.agent, "fastio", CALLERS);
         scene.kill(victim, &mut row).await;
         scene.let_go();

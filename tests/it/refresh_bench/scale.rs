@@ -24,7 +24,8 @@ pub(crate) struct Scale {
     pub(crate) rest: Duration,
     /// Whether a limit whose end is not told is waited out.
     pub(crate) untold_limit: bool,
-    /// How many worlds stand side by side.
+    /// How many worlds stand side by side. Without a common factor with the number of phases of a refresh, or a lane
+    /// would meet only some of them.
     pub(crate) lanes: usize,
 }
 
@@ -38,7 +39,7 @@ pub(crate) const SHORT: Scale = Scale {
     silence: Duration::from_secs(3),
     rest: Duration::from_secs(5),
     untold_limit: false,
-    lanes: 2,
+    lanes: 4,
 };
 
 /// What `make bench-refresh` plays.
