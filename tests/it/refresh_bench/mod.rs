@@ -64,6 +64,7 @@ const BUSY: &[Case] = &[
 /// Cases that wait most of the time.
 const WAITING: &[Case] = &[
     ("outage", |scale| Box::pin(replies::outage(scale))),
+    ("halted tries", |scale| Box::pin(replies::halted(scale))),
     ("silence", |scale| Box::pin(replies::silence(scale))),
     ("limits", |scale| Box::pin(replies::limits(scale))),
     #[cfg(may_mount)]
@@ -96,6 +97,7 @@ promises! {
     whatever_rules_a_provider_has_for_refresh_tokens_a_grant_is_kept: matrix::rows;
     a_lost_reply_ends_a_grant_only_where_the_provider_says_so: replies::lost;
     a_failing_provider_costs_no_grant_and_no_more_tries_than_failures: replies::failures;
+    after_five_failures_nothing_is_tried_until_a_person_says_so: replies::halted;
     a_silent_provider_costs_no_grant: replies::silence;
     during_a_limit_nothing_is_sent_in_whatever_form_its_end_is_told: replies::limits;
     a_provider_that_was_down_is_back_in_use_within_one_step: replies::outage;

@@ -97,6 +97,47 @@ pub(crate) async fn failures(scale: Scale) -> Vec<Row> {
     side_by_side(scale.lanes, rows).await
 }
 
+/// The provider fails until the tries halt, and a person sets them going again.
+pub(crate) async fn halted(_: Scale) -> Vec<Row> {
+    let mut row = Row::of("500 until the tries halt, then `doorward retry`");
+    let scene = Scene::strict().await;
+    let token = scene.ask().await.token().expect("a token").to_owned();
+    scene.lives(LONG_LIFE);
+    scene.fault(
+        Fault::on(Kind::TokenRefresh)
+            .times(FAILURES_TO_HALT)
+            .status(500),
+    );
+    scene.ends(&token).await;
+    let most = u64::from(FAILURES_TO_HALT);
+    while scene.refreshes() < most {
+        row.heard(&[scene.ask().await]);
+        tokio::time::sleep(IMPATIENCE).await;
+    }
+    let watch = Stopwatch::start();
+    while watch.elapsed() < QUIET {
+        row.heard(&[scene.ask().await]);
+        tokio::time::sleep(IMPATIENCE).await;
+    }
+    row.holds(scene.refreshes() == most, || {
+        "after five failures in a row it was tried again".to_owned()
+    });
+    scene.world.run(&["retry", "fastio"]).await.done();
+    let mut calls = Vec::new();
+    scene.outcome(&mut calls).await;
+    row.heard(&calls);
+    row.waited_without(longest(&calls));
+    row.refreshes = scene.refreshes();
+    row.exactly(most + 1);
+    scene.kept(&mut row).await;
+    vec![row]
+}
+
+/// After so many failures in a row nothing more is tried by itself for a while.
+const FAILURES_TO_HALT: u32 = 5;
+/// Longer than it took from the first of them to the second.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// A refresh that is struck by what was queued, and what becomes of the grant.
 async fn struck(scene: &Scene, row: &mut Row) -> Fate {
     let token = scene.ask().await.token().expect("a token").to_owned();

@@ -79,7 +79,7 @@ impl Scene {
         self.world.sim.counts().of(Kind::TokenRefresh)
     }
 
-    /// How often a person was told that a connection has to be connected again.
+    /// How often a person was told that they are needed.
     pub(crate) fn asked(&self) -> usize {
         asked(&self.world)
     }
@@ -225,10 +225,15 @@ pub(crate) async fn serve(world: &World) -> Served {
         .await
 }
 
-/// How often a person was told that a connection has to be connected again. A server's log is what it tells people.
+/// How often a person was told that they are needed. A server's log is what it tells people.
 pub(crate) fn asked(world: &World) -> usize {
     let log = std::fs::read_to_string(world.log()).unwrap_or_default();
-    log.matches("a connection has ended").count()
+    let asks = [
+        "a connection has ended",
+        "does not accept Doorward's registration",
+        "refuses every renewal",
+    ];
+    asks.iter().map(|ask| log.matches(ask).count()).sum()
 }
 
 /// A refresh that hangs on this side of its work.
