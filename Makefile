@@ -59,7 +59,7 @@ bench: ## measure against a bare floor on this machine
 
 bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs/BENCHMARKS-REFRESH.md
 	scripts/setup test
-	DOORWARD_BENCH_DOCUMENT=docs/BENCHMARKS-REFRESH.md cargo test --release $(LOCKED) --package doorward-e2e -- --ignored --nocapture bench_refresh
+	DOORWARD_BENCH_DOCUMENT=docs/BENCHMARKS-REFRESH.md cargo test $(LOCKED) --package doorward-e2e -- --ignored --nocapture bench_refresh
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean

@@ -1,13 +1,14 @@
 //! Clocks that jump, and machines that sleep.
 //!
-//! The wall clock is moved by libfaketime, which reads how far it is off from a file. The clocks that only run forward
-//! are left alone. Sleep is played: the process is stopped (SIGSTOP), meanwhile the wall clock and the provider go on by
-//! hours, and then it is woken. What is not played is that the machine's own clocks stand still or count the sleep.
+//! The wall clock is moved by libfaketime, which reads how far it is off from a file; the clocks that only run forward
+//! are left alone, and the kernel, which tells programs when a clock is set, knows nothing of it. Sleep is played: the
+//! process is stopped (SIGSTOP), the provider's clock goes on by hours, and Doorward's own clock is told how long the
+//! machine has slept, which a build for tests listens to.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use doorward_e2e::{World, kernel};
+use doorward_e2e::{Stopwatch, World, kernel};
 use rustix::process::Signal;
 
 use super::calls::{Call, Crowd};
@@ -18,7 +19,7 @@ use crate::failures::faketime;
 
 /// Who ask after each jump.
 const CALLERS: usize = 10;
-/// How long the machine sleeps, as far as clocks on the wall tell.
+/// How long the machine sleeps.
 const ASLEEP: Duration = Duration::from_hours(8);
 
 /// A wall clock that a test sets.
@@ -101,17 +102,25 @@ fn all_work(scene: &Scene, calls: &[Call], row: &mut Row) {
 
 async fn slept() -> Row {
     let mut row = Row::of("8 h of sleep");
-    let (clock, scene) = under_a_clock().await;
+    let world = Scene::bare(|knobs| knobs.access_token_lifetime_s = LONG_LIFE).await;
+    let asleep = world.folder().join("aside/asleep");
+    let told = asleep.display().to_string();
+    let played = [
+        ("DOORWARD_LOG", "info"),
+        ("DOORWARD_PLAYED_SLEEP", told.as_str()),
+    ];
+    let served = world.serve_within(&["env"], &played).await;
+    let scene = Scene::connected(world, served).await;
     scene.ask().await;
     let pid = scene.served.process.pid().expect("it runs");
     kernel::signal(pid, Signal::STOP);
-    clock.set("+8h");
+    std::fs::write(&asleep, ASLEEP.as_secs().to_string()).expect("it can be written");
     scene.world.sim.advance_clock(ASLEEP);
     // They ask in the moment of waking.
     let crowd = Crowd::asks(&scene.agent, "fastio", CALLERS);
     tokio::time::sleep(Duration::from_secs(1)).await;
     kernel::signal(pid, Signal::CONT);
-    let watch = doorward_e2e::Stopwatch::start();
+    let watch = Stopwatch::start();
     let calls = crowd.heard().await;
     row.waited_without(Some(watch.elapsed()));
     row.heard(&calls);

@@ -107,6 +107,6 @@ Every way in which a refresh is known to go wrong, played with real processes: `
 - **Wait, token good**: the longest wait of a caller whose token had not ended, with a refresh stuck. **Wait, token ended**: the longest wait of the others; where the provider's reply was held back, counted from when it was let go.
 - A grant counts as kept once it has brought one more token that works: a good access token says nothing of the refresh token behind it. That refresh is not counted.
 
-What is not as it is in life: the simulator runs in the process that asks. Clocks on the wall are moved by libfaketime; sleep is a stopped process and a moved clock, on a machine whose other clocks run on. The provider is on loopback.
+What is not as it is in life: the simulator runs in the process that asks, and all of it on loopback. The wall clock is moved by libfaketime, of which the kernel knows nothing. Sleep is a stopped process that is told how long the machine has slept, which only a build for tests listens to; so the programs are built as tests build them, and optimised ones are faster.
 
 ";

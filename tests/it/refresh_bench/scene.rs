@@ -109,11 +109,16 @@ impl Scene {
         self.refresh_hangs().await;
     }
 
-    /// Waits until a refresh hangs; an agent goes on asking meanwhile.
+    /// Waits until a refresh hangs; an agent goes on asking meanwhile, and tells of tokens that do not work.
     pub(crate) async fn refresh_hangs(&self) {
         let asking = async {
             loop {
-                ask(&self.agent, "fastio", 1).await;
+                let call = ask(&self.agent, "fastio", 1).await;
+                if let Some(token) = call.token().filter(|token| !self.is_live(token)) {
+                    let rejecting = reject(&self.agent, "fastio", token);
+                    // The answer may be what hangs.
+                    let _late = tokio::time::timeout(IMPATIENCE, rejecting).await;
+                }
                 tokio::time::sleep(IMPATIENCE).await;
             }
         };
@@ -209,6 +214,19 @@ impl Scene {
         row.heard(&calls);
         row.must_be_kept(fate);
         row.asked = self.asked();
+        if fate != Fate::Kept {
+            self.tell();
+        }
+    }
+
+    /// What Doorward wrote in its log, for whoever looks into a case that failed.
+    #[expect(
+        clippy::print_stdout,
+        reason = "the world is gone when the test has failed"
+    )]
+    pub(crate) fn tell(&self) {
+        let log = std::fs::read_to_string(self.world.log()).unwrap_or_default();
+        println!("{log}\n{:#?}", self.world.sim.requests());
     }
 
     /// Connects again, after a grant was lost, so that the case can go on.
