@@ -47,7 +47,9 @@ impl Peer {
             .expect("the peer starts (scripts/setup test)");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
         let at = |member: &str| ready[member].as_str().expect("an address").to_owned();
-        let http = Client::builder().no_proxy().build().expect("a client");
+        // Node closes what rests for 5 s, perhaps just when it is used again.
+        let http = Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let http = http.build().expect("a client");
         Self {
             issuer: at("issuer"),
             control: at("control"),
