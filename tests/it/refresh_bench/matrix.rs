@@ -6,7 +6,7 @@ use fastio_sim::{ExpiresIn, RefreshReuse, RefreshRotation};
 use super::calls::Crowd;
 use super::row::Row;
 use super::scale::{Scale, side_by_side};
-use super::scene::{IMPATIENCE, LONG_LIFE, SHORT_LIFE, Scene, hanging, serve};
+use super::scene::{IMPATIENCE, LONG_LIFE, Scene, hanging, serve};
 
 /// How many ask at once here; the stampedes have cases of their own.
 const CALLERS: usize = 10;
@@ -75,8 +75,6 @@ async fn row(rules: Rules) -> Row {
     let mut scene = Scene::with(|knobs| rules.apply(knobs)).await;
     let token = scene.ask().await.token().expect("a token").to_owned();
     let crowd = ended(&scene, rules, &token).await;
-    // A kept one lives on past the crowd and into the kill.
-    scene.lives(SHORT_LIFE);
     let heard = crowd.heard().await;
     row.refreshes = scene.refreshes();
     row.exactly(1);
