@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_e2e::{Dice, Hang, Stopwatch, kernel};
+use doorward_e2e::{Dice, Hang, Stopwatch, eventually, kernel};
 use rustix::process::Signal;
 
 use super::calls::{Call, Crowd, ask};
@@ -126,11 +126,16 @@ impl Scene {
     }
 
     async fn killed_around_the_request(&mut self, dice: &mut Dice) -> Vec<Call> {
-        if let Some(token) = self.ask().await.token().map(str::to_owned) {
-            self.ends(&token).await;
-        }
+        // A refresh of the kill before may still have brought one more: with that, none would be sent here.
+        let is_over = async || {
+            let sessions = self.world.sim.sessions();
+            sessions
+                .iter()
+                .all(|session| session.live_access_tokens == 0)
+        };
+        eventually("every token has ended", is_over).await;
         let crowd = Crowd::asks(&self.agent, "fastio", CALLERS);
-        pause(dice, 8_000).await;
+        pause(dice, 40_000).await;
         self.served.process.kill().await;
         let heard = crowd.heard().await;
         self.served = serve(&self.world).await;
