@@ -90,8 +90,8 @@ pub struct World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // A process that was just killed may still be writing there.
-        for _ in 0..1000 {
+        // A process that was just killed may still be writing there, for longer where others keep the machine busy.
+        for _ in 0..50_000 {
             if std::fs::remove_dir_all(self.folder.path()).is_ok() {
                 break;
             }

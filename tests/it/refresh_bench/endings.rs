@@ -127,7 +127,7 @@ pub(crate) async fn full_disk(_: Scale) -> Vec<Row> {
     row.refreshes = scene.refreshes();
     row.exactly(1);
     scene.kept(&mut row).await;
-    // The disk goes after the process that lies on it.
+    // Before the folders, which cannot go while something is mounted there.
     drop(disk);
     vec![row]
 }

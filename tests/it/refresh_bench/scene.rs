@@ -207,7 +207,7 @@ impl Scene {
     }
 
     /// Ends the case with a grant that must have been kept.
-    pub(crate) async fn kept(self, row: &mut Row) {
+    pub(crate) async fn kept(&self, row: &mut Row) {
         let mut calls = Vec::new();
         row.refreshes = self.refreshes();
         let fate = self.fate(&mut calls).await;
