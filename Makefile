@@ -7,10 +7,10 @@ LOCKED := $(if $(CI),--locked)
 BUILT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check bindings screenshots fmt soak bench clean
+.PHONY: help setup build demo test check bindings screenshots fmt soak bench bench-refresh clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: ## install what build, demo, tests, checks and benchmarks need
 	scripts/setup all
@@ -33,12 +33,13 @@ test: ## every test that ends in reasonable time; starts what it needs by itself
 
 check: ## format, lints, architecture, licences, unused dependencies, documentation, scripts
 	scripts/setup check
+	npm --prefix ui run check --silent
+	npm --prefix ui run build --silent
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
 	cargo deny $(LOCKED) --log-level error --exclude-dev check --allow unused-wrapper bans
 	cargo deny $(LOCKED) --log-level error check licenses sources
 	cargo machete
-	npm --prefix ui run check --silent
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items $(LOCKED)
 	git grep --untracked -lE '^#!.*bash' | xargs shellcheck
 	scripts/check-repo
@@ -63,6 +64,10 @@ bench: ## measure against a bare floor on this machine
 	scripts/setup bench
 	scripts/bench
 	scripts/bench-desktop
+
+bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs/BENCHMARKS-REFRESH.md
+	scripts/setup test
+	DOORWARD_BENCH_DOCUMENT=docs/BENCHMARKS-REFRESH.md cargo test $(LOCKED) --package doorward-e2e -- --ignored --nocapture bench_refresh
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean

@@ -51,13 +51,13 @@ async fn a_read_only_mount_is_named_and_nothing_is_lost() {
 }
 
 /// A small disk that can be filled to its last byte.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     ballast: PathBuf,
     _mounted: Mounted,
 }
 
 impl SmallDisk {
-    fn at(place: &Path) -> Self {
+    pub(crate) fn at(place: &Path) -> Self {
         std::fs::create_dir_all(place).expect("it can be made");
         let mounted = Mounted::at(place, &["-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs"]);
         Self {
@@ -66,14 +66,14 @@ impl SmallDisk {
         }
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut ballast = File::create(&self.ballast).expect("it can be made");
         for size in [4096, 1] {
             while ballast.write_all(&vec![0; size]).is_ok() {}
         }
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         std::fs::remove_file(&self.ballast).expect("it is there");
     }
 }

@@ -16,7 +16,7 @@ use crate::failures::{doctor, problem, said, shown};
 const SCOPE: &str = "openid offline_access files:read";
 
 /// The server, which ends with this.
-struct Peer {
+pub(crate) struct Peer {
     issuer: String,
     control: String,
     http: Client,
@@ -47,7 +47,9 @@ impl Peer {
             .expect("the peer starts (scripts/setup test)");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
         let at = |member: &str| ready[member].as_str().expect("an address").to_owned();
-        let http = Client::builder().no_proxy().build().expect("a client");
+        // Node closes what rests for 5 s, perhaps just when it is used again.
+        let http = Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let http = http.build().expect("a client");
         Self {
             issuer: at("issuer"),
             control: at("control"),
@@ -56,7 +58,7 @@ impl Peer {
         }
     }
 
-    async fn tell(&self, path: &str, body: &Value) -> Value {
+    pub(crate) async fn tell(&self, path: &str, body: &Value) -> Value {
         let told = self
             .http
             .post(format!("{}{path}", self.control))
@@ -79,13 +81,13 @@ impl Peer {
     }
 
     /// Refreshes that went well, and that did not.
-    async fn refreshes(&self) -> (u64, u64) {
+    pub(crate) async fn refreshes(&self) -> (u64, u64) {
         let counts = &self.look("/counts").await["token"]["refresh_token"];
         let count = |how: &str| counts[how].as_u64().unwrap_or_default();
         (count("ok"), count("failed"))
     }
 
-    async fn grants(&self) -> Vec<Value> {
+    pub(crate) async fn grants(&self) -> Vec<Value> {
         self.look("/grants")
             .await
             .as_array()
@@ -94,7 +96,7 @@ impl Peer {
     }
 
     /// What the API says to a token.
-    async fn whoami(&self, token: &str) -> (u16, Value) {
+    pub(crate) async fn whoami(&self, token: &str) -> (u16, Value) {
         let asked = self
             .http
             .get(format!("{}/api/whoami", self.issuer))
@@ -105,7 +107,7 @@ impl Peer {
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
-    async fn opens_nothing(&self, token: &str) {
+    pub(crate) async fn opens_nothing(&self, token: &str) {
         eventually("the token ends", async || self.whoami(token).await.0 == 401).await;
     }
 }
@@ -142,7 +144,10 @@ async fn connect(world: &World, peer: &Peer, arguments: &[&str]) -> Value {
     process.ended().await.done().json()
 }
 
-async fn connected(flags: &[&str]) -> (Peer, World, Served, Agent) {
+/// The server, a world connected to it, and an agent that may have its tokens.
+pub(crate) type Connected = (Peer, World, Served, Agent);
+
+pub(crate) async fn connected(flags: &[&str]) -> Connected {
     let peer = Peer::start(flags).await;
     let world = World::new().await;
     write_manifest(&world, &peer);

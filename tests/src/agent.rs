@@ -129,15 +129,15 @@ impl Agent {
     }
 
     fn at(&self, path: &str) -> String {
-        let text = std::fs::read_to_string(&self.endpoint).expect("endpoint.json is there");
+        self.maybe_at(path).expect("endpoint.json is there")
+    }
+
+    /// Nothing where no Doorward says where it listens.
+    fn maybe_at(&self, path: &str) -> Option<String> {
+        let text = std::fs::read_to_string(&self.endpoint).ok()?;
         let endpoint: Value = serde_json::from_str(&text).expect("endpoint.json is JSON");
-        format!(
-            "{}{path}",
-            endpoint["url"]
-                .as_str()
-                .unwrap_or_default()
-                .trim_end_matches('/')
-        )
+        let url = endpoint["url"].as_str().unwrap_or_default();
+        Some(format!("{}{path}", url.trim_end_matches('/')))
     }
 
     fn keyed(&self, request: RequestBuilder) -> RequestBuilder {
@@ -156,6 +156,23 @@ impl Agent {
     /// The same, where Doorward may be gone before it has answered.
     pub async fn maybe_get(&self, path: &str) -> Option<Answer> {
         Answer::maybe_to(self.keyed(self.http.get(self.at(path)))).await
+    }
+
+    /// Asks for a token, waits for it no longer than these seconds, and may find Doorward gone.
+    pub async fn maybe_token(&self, connection: &str, patience: u64) -> Option<Answer> {
+        let url = self.maybe_at(&format!("/v1/token?connection={connection}"))?;
+        let asking = self
+            .http
+            .get(url)
+            .header("Prefer", format!("wait={patience}"));
+        Answer::maybe_to(self.keyed(asking)).await
+    }
+
+    /// Says that the API refused a token, and may find Doorward gone.
+    pub async fn maybe_reject(&self, connection: &str, token: &str) -> Option<Answer> {
+        let complaint = json!({"connection": connection, "access_token": token, "status": 401});
+        let url = self.maybe_at("/v1/token/rejected")?;
+        Answer::maybe_to(self.keyed(self.http.post(url)).json(&complaint)).await
     }
 
     /// `POST` of JSON, with the key.

@@ -29,7 +29,9 @@
 )]
 
 mod agent;
+mod clock;
 pub mod desktop;
+pub mod kernel;
 mod keyring;
 mod process;
 mod programs;
@@ -38,6 +40,7 @@ mod seed;
 mod world;
 
 pub use agent::{Agent, Answer, Asked, Browser};
+pub use clock::Stopwatch;
 pub use fastio_sim::{Consent, DeadToken, Fault, Hang, Kind, Knobs, Sim, demo};
 pub use keyring::Keyring;
 pub use process::{Process, Ran};

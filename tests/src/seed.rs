@@ -23,6 +23,13 @@ impl Dice {
         self.seed
     }
 
+    /// Other dice, which fall as these decide.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        let seed = self.below(u64::MAX);
+        Self { seed, state: seed }
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);

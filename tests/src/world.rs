@@ -99,8 +99,8 @@ pub struct World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // A process that was just killed may still be writing there.
-        for _ in 0..1000 {
+        // A process that was just killed may still be writing there, for longer where others keep the machine busy.
+        for _ in 0..50_000 {
             if std::fs::remove_dir_all(self.folder.path()).is_ok() {
                 break;
             }
@@ -270,7 +270,23 @@ impl World {
             Keys::Keyring => "keyring",
         };
         let arguments = [&["--json", "serve", "--port", "0", "--keys", keys], flags].concat();
-        let process = self.start(&arguments);
+        Self::listening(self.start(&arguments)).await
+    }
+
+    /// The same, started by another program and with more in its environment.
+    pub async fn serve_within(&self, wrapper: &[&str], more: &[(&str, &str)]) -> Served {
+        let serve = self.words(&["--json", "serve", "--port", "0", "--keys", "passphrase"]);
+        let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
+        words.push(programs::doorward().into());
+        words.extend(serve);
+        let mut environment = self.environment();
+        environment.extend(more.iter().map(|(name, value)| (name.into(), value.into())));
+        let program = PathBuf::from(&words[0]);
+        let process = Process::start(&program, &words[1..], environment, Stdin::Empty);
+        Self::listening(process).await
+    }
+
+    async fn listening(process: Process) -> Served {
         let line = process.line().await;
         let ready: Value = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("serve says {line:?}{}", process.said()));

@@ -99,6 +99,8 @@ pub enum LimitForm {
     RetryAfterSeconds,
     /// `Retry-After: Fri, 24 Apr 2026 23:49:04 GMT`, and no `x-ve-limit-expires`.
     RetryAfterDate,
+    /// `RateLimit-Reset: 7`, and no `x-ve-limit-expires`.
+    RateLimitReset,
     /// Nothing tells.
     None,
 }

@@ -47,6 +47,10 @@ pub(crate) fn write(
         LimitForm::Delta => (HeaderName::from_static(expires), seconds_left.to_string()),
         LimitForm::RetryAfterSeconds => (RETRY_AFTER, seconds_left.to_string()),
         LimitForm::RetryAfterDate => (RETRY_AFTER, http_date(until)),
+        LimitForm::RateLimitReset => (
+            HeaderName::from_static("ratelimit-reset"),
+            seconds_left.to_string(),
+        ),
     };
     put(headers, name, &value);
 }

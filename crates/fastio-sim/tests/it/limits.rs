@@ -83,6 +83,7 @@ async fn a_window_can_be_opened_and_told_in_every_form() {
         (LimitForm::Delta, Some("x-ve-limit-expires")),
         (LimitForm::RetryAfterSeconds, Some("retry-after")),
         (LimitForm::RetryAfterDate, Some("retry-after")),
+        (LimitForm::RateLimitReset, Some("ratelimit-reset")),
         (LimitForm::None, None),
     ] {
         world
@@ -96,14 +97,18 @@ async fn a_window_can_be_opened_and_told_in_every_form() {
             .get("user/auth/check/", &tokens.access)
             .await
             .expect(429);
-        for name in ["x-ve-limit-expires", "retry-after"] {
+        for name in ["x-ve-limit-expires", "retry-after", "ratelimit-reset"] {
             assert_eq!(
                 first.header(name).is_some(),
                 header == Some(name),
                 "{form:?} {name}"
             );
         }
-        if matches!(form, LimitForm::Delta | LimitForm::RetryAfterSeconds) {
+        let is_in_seconds = matches!(
+            form,
+            LimitForm::Delta | LimitForm::RetryAfterSeconds | LimitForm::RateLimitReset
+        );
+        if is_in_seconds {
             let left: u64 = header
                 .and_then(|name| second.header(name))
                 .expect("seconds")
