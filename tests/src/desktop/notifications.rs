@@ -17,7 +17,7 @@ use zbus::zvariant::OwnedValue;
 use zbus::{Connection, MatchRule, Message, MessageStream};
 
 use crate::process::{Process, Stdin};
-use crate::{eventually, found};
+use crate::{PATIENCE, eventually, found};
 
 const SERVICE: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
@@ -58,7 +58,9 @@ struct Heard {
     shown: Vec<Notification>,
     /// Calls whose reply, with the number, has not come yet: by caller and serial.
     asked: HashMap<(String, u32), Notification>,
-    /// Who wants to be told what a person chooses.
+    /// Calls that ask to be told what a person chooses and have not been answered yet: by caller and serial.
+    asking: HashSet<(String, u32)>,
+    /// Who is told what a person chooses.
     listening: HashSet<String>,
 }
 
@@ -94,7 +96,8 @@ impl Notifications {
         let mut daemon = Process::start(Path::new("dunst"), &arguments, environment, Stdin::Empty);
         daemon.keep(folder);
         let bus = zbus::connection::Builder::address(address).expect("a bus's address");
-        let bus = bus.build().await.expect("the bus is there");
+        let bus = bus.method_timeout(PATIENCE).build().await;
+        let bus = bus.expect("the bus is there");
         let names = DBusProxy::new(&bus).await.expect("the bus is there");
         eventually("the notification daemon is on the bus", async || {
             let name = WellKnownName::from_static_str(SERVICE).expect("a bus name");
@@ -136,11 +139,6 @@ impl Notifications {
             heard.listening.contains(&notification.sender)
         };
         eventually("the application listens for what is chosen", listens).await;
-        // Its answer comes after the bus's to what it asked for there.
-        let peer = Some("org.freedesktop.DBus.Peer");
-        let sender = Some(notification.sender.as_str());
-        let answered = self.bus.call_method(sender, "/", peer, "Ping", &());
-        answered.await.expect("the application is on the bus");
         // The menu's line for an action ends with the notification's number and the action's key.
         let line = format!("[{},{key}]", notification.id);
         std::fs::write(&self.choice, line).expect("a choice can be written");
@@ -228,34 +226,36 @@ async fn listen(address: &str, heard: Arc<Mutex<Heard>>) -> JoinHandle<()> {
 impl Heard {
     fn take(&mut self, message: &Message) {
         let header = message.header();
-        let member = header.member().map(ToString::to_string).unwrap_or_default();
-        match (message.message_type(), member.as_str()) {
+        let member = header.member().map(ToString::to_string);
+        let caller = || header.sender().map(ToString::to_string).unwrap_or_default();
+        let call = || (caller(), message.primary_header().serial_num().get());
+        match (
+            message.message_type(),
+            member.as_deref().unwrap_or_default(),
+        ) {
             (Type::MethodCall, "Notify") => {
-                let caller = header.sender().map(ToString::to_string).unwrap_or_default();
                 if let Ok(arguments) = message.body().deserialize::<Notify>() {
-                    let serial = message.primary_header().serial_num().get();
-                    let shown = asked(arguments, &caller);
-                    self.asked.insert((caller, serial), shown);
+                    self.asked.insert(call(), asked(arguments, &caller()));
                 }
             }
             (Type::MethodCall, "AddMatch") => {
                 let rule: String = message.body().deserialize().unwrap_or_default();
                 // Whoever asks for each kind of signal apart asks for this one last.
                 let is_last = !rule.contains("member=") || rule.contains("NotificationClosed");
-                if let (true, Some(listener)) = (is_last && rule.contains(SERVICE), header.sender())
-                {
-                    self.listening.insert(listener.to_string());
+                if is_last && rule.contains(SERVICE) {
+                    self.asking.insert(call());
                 }
             }
             (Type::MethodReturn, _) => {
-                let caller = header
-                    .destination()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
+                let caller = header.destination().map(ToString::to_string);
                 let serial = header.reply_serial().map_or(0, std::num::NonZero::get);
-                if let Some(mut shown) = self.asked.remove(&(caller, serial)) {
+                let call = (caller.unwrap_or_default(), serial);
+                if let Some(mut shown) = self.asked.remove(&call) {
                     shown.id = message.body().deserialize().unwrap_or_default();
                     self.shown.push(shown);
+                }
+                if self.asking.remove(&call) {
+                    self.listening.insert(call.0);
                 }
             }
             (Type::Signal, "NotificationClosed") => {

@@ -15,7 +15,7 @@ use zbus::proxy::CacheProperties;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 use zbus::{Connection, Proxy, interface};
 
-use crate::found;
+use crate::{PATIENCE, found};
 
 /// What an item's own interface is called.
 const ITEM: &str = "org.kde.StatusNotifierItem";
@@ -120,6 +120,7 @@ impl Tray {
             .and_then(|bus| bus.name("org.kde.StatusNotifierWatcher"))
             .and_then(|bus| bus.serve_at("/StatusNotifierWatcher", watcher))
             .expect("a watcher can be described")
+            .method_timeout(PATIENCE)
             .build()
             .await
             .expect("the bus is there, and has no other watcher");
