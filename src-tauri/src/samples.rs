@@ -75,6 +75,7 @@ pub(crate) fn with_agent(mut snapshot: Snapshot, paused: bool) -> Snapshot {
         tenant: "personal".parse().unwrap(),
         paused,
         grants: Vec::new(),
+        metrics: false,
         keys: 1,
         last_used_at: None,
         created_at: Timestamp::from_secs(0),

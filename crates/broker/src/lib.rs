@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod courier;
 pub mod handle;
+pub mod metrics;
 pub mod provider;
 pub mod published;
 pub mod random;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use doorward_core::book::Book;
 use doorward_core::connection::{Connection, Standing};
+use doorward_core::decide::pairing;
 use doorward_core::decide::serving::{self, Access, Caller, TokenState};
 use doorward_core::grant::Door;
 use doorward_core::health::Health;
@@ -21,6 +22,7 @@ use doorward_core::time::Timestamp;
 use imbl::{OrdMap, OrdSet};
 
 use crate::handle::{Introspection, TokenAsk};
+use crate::metrics::{RefreshMeter, Totals};
 use crate::views::{AgentConnection, TokenAnswer};
 
 /// An access token in memory.
@@ -67,7 +69,9 @@ pub(crate) struct Published {
     pub(crate) in_flight: OrdSet<ConnectionId>,
     pub(crate) key_meters: OrdMap<KeyId, Arc<Meter>>,
     pub(crate) grant_meters: OrdMap<GrantId, Arc<Meter>>,
+    pub(crate) refresh_meters: OrdMap<ConnectionId, Arc<RefreshMeter>>,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) totals: Arc<Totals>,
 }
 
 impl Published {
@@ -216,6 +220,22 @@ impl Published {
         if key.standing(now, last_used.max(key.last_used_at)) != KeyStanding::Live {
             return None;
         }
+        let scope = if key.metrics {
+            pairing::METRICS_SCOPE.to_owned()
+        } else {
+            self.scope_of(caller, now)
+        };
+        Some(Introspection {
+            client_id: caller.agent.id,
+            name: caller.agent.name.clone(),
+            scope,
+            issued_at: key.created_at,
+            expires_at: key.expires_at,
+        })
+    }
+
+    /// What a caller may use of connections, as `NAME:door` words.
+    fn scope_of(&self, caller: &Caller, now: Timestamp) -> String {
         let words = self
             .connections_of(caller, now)
             .into_iter()
@@ -226,16 +246,11 @@ impl Published {
                     .into_iter()
                     .map(move |door| format!("{name}:{door}"))
             });
-        Some(Introspection {
-            client_id: caller.agent.id,
-            name: caller.agent.name.clone(),
-            scope: words.collect::<Vec<_>>().join(" "),
-            issued_at: key.created_at,
-            expires_at: key.expires_at,
-        })
+        words.collect::<Vec<_>>().join(" ")
     }
 
     pub(crate) fn count_refusal(&self, caller: Option<&Caller>, code: Code) {
+        self.totals.count_refusal(code);
         let mut counts = self
             .refusals
             .lock()

@@ -216,6 +216,9 @@ pub struct AgentView {
     pub paused: bool,
     /// What it was given.
     pub grants: Vec<GrantView>,
+    /// Whether a key of it reads the metrics.
+    #[serde(default)]
+    pub metrics: bool,
     /// How many keys it holds that open something.
     pub keys: usize,
     /// Its last use, to about a minute.

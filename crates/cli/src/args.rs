@@ -188,11 +188,19 @@ pub(crate) struct AgentsAdd {
     /// What to call it
     pub(crate) name: String,
     /// The connection it may use
-    #[arg(long, value_name = "C")]
-    pub(crate) connection: Name,
+    #[arg(long, value_name = "C", required_unless_present = "metrics")]
+    pub(crate) connection: Option<Name>,
     /// How it may use it; may be repeated
-    #[arg(long, value_name = "DOOR", required = true, value_enum)]
+    #[arg(
+        long,
+        value_name = "DOOR",
+        required_unless_present = "metrics",
+        value_enum
+    )]
     pub(crate) door: Vec<DoorChoice>,
+    /// It reads the metrics instead, and uses no connection
+    #[arg(long, conflicts_with_all = ["connection", "door", "read_only", "path", "tool"])]
+    pub(crate) metrics: bool,
     #[command(flatten)]
     pub(crate) limits: Limits,
 }

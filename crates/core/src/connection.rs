@@ -191,6 +191,8 @@ pub struct Connection {
     pub proven_at: Option<Timestamp>,
     /// What keeps a refresh from succeeding.
     pub trouble: Option<Trouble>,
+    /// The generation of whose end a person was told, because nothing renews it.
+    pub end_told: Option<u64>,
 }
 
 /// How far a clock may step back before what was measured with it is no longer believed.
@@ -234,6 +236,12 @@ impl Connection {
         let end = self.access_expires_at?;
         let lifetime = end.since(self.access_issued_at);
         Some(end.minus(LEAST_VALIDITY.min(lifetime / 2)))
+    }
+
+    /// Whether a person was told that the stored generation has ended, because nothing renews it.
+    #[must_use]
+    pub fn is_end_told(&self) -> bool {
+        self.end_told == Some(self.generation)
     }
 
     /// Whether the access token has not ended.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::connection::{Connection, Standing, Trouble, TroubleKind};
+use crate::decide::ending::NOTHING_RENEWS_IT;
 use crate::time::Timestamp;
 
 /// The health of a connection.
@@ -58,6 +59,19 @@ pub enum Health {
 }
 
 impl Health {
+    /// Every state's word.
+    pub const WORDS: [&str; 9] = [
+        "connected",
+        "refreshing",
+        "degraded",
+        "rate_limited",
+        "client_rejected",
+        "misconfigured",
+        "reconnect_required",
+        "unproven",
+        "paused",
+    ];
+
     /// Decides the health at `now`.
     #[must_use]
     pub fn of(connection: &Connection, in_flight: bool, now: Timestamp) -> Self {
@@ -80,7 +94,7 @@ impl Health {
         }
         if !connection.refreshable && !connection.access_is_live(now) {
             return Self::ReconnectRequired {
-                why: "the access token has ended and there is no refresh token".to_owned(),
+                why: NOTHING_RENEWS_IT.to_owned(),
             };
         }
         match &connection.trouble {

@@ -106,6 +106,8 @@ pub struct KeyRecord {
     pub last_used_at: Option<Timestamp>,
     /// When a person or the agent ended it.
     pub revoked_at: Option<Timestamp>,
+    /// It reads the metrics, and opens nothing else.
+    pub metrics: bool,
 }
 
 /// A key that was revoked or has ended is remembered for this long, so that whoever still shows it

@@ -78,6 +78,7 @@ macro_rules! mounted {
 
 table! {
     GET "/healthz" Open route::health::tell;
+    GET "/metrics" Keyed route::metrics::show;
 
     GET "/v1/connections" Keyed route::connections::list;
     GET "/v1/events" Keyed route::events::stream;
@@ -96,7 +97,7 @@ table! {
     GET "/.well-known/oauth-authorization-server" Open route::discovery::server;
 
     // Later: /proxy/{name}/{*path}, /mcp/{name}, /mcp/{name}/blob, /mcp/{name}/file/{*path},
-    // /sse/{name}, /metrics, /oauth/authorize, /reconnect/{id}.
+    // /sse/{name}, /oauth/authorize, /reconnect/{id}.
 }
 
 /// Every route.

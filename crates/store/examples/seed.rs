@@ -112,6 +112,7 @@ fn agent(
         idle_seconds: None,
         last_used_at: None,
         revoked_at: None,
+        metrics: false,
     };
     let grant = Grant {
         id: GrantId::from_random(random()?),

@@ -30,6 +30,7 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_first.sql")),
     (2, include_str!("../migrations/0002_flights.sql")),
+    (3, include_str!("../migrations/0003_metrics_and_ends.sql")),
 ];
 
 /// The newest schema that this program knows.

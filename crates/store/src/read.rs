@@ -90,6 +90,11 @@ pub(crate) fn generation(row: &SqliteRow, column: &str) -> Result<u64, StoreErro
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|error| unreadable(column, &error))
 }
 
+fn generation_or_none(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
+    let found: Option<i64> = row.try_get(column)?;
+    found.map(|_| generation(row, column)).transpose()
+}
+
 fn hash(row: &SqliteRow, column: &str) -> Result<KeyHash, StoreError> {
     let bytes: &[u8] = row.try_get(column)?;
     <[u8; 32]>::try_from(bytes)
@@ -251,6 +256,7 @@ fn connection(row: &SqliteRow) -> Result<Connection, StoreError> {
         access_expires_at: moment_or_none(row, "access_expires_at")?,
         proven_at: moment_or_none(row, "proven_at")?,
         trouble: json_or_none(row, "trouble")?,
+        end_told: generation_or_none(row, "end_told")?,
     })
 }
 
@@ -316,11 +322,11 @@ fn key(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
             .transpose()?,
         last_used_at: moment_or_none(row, "last_used_at")?,
         revoked_at: moment_or_none(row, "revoked_at")?,
+        metrics: flag(row, "metrics")?,
     })
 }
 
 fn grant(row: &SqliteRow) -> Result<Grant, StoreError> {
-    let handed: Option<i64> = row.try_get("handed_generation")?;
     Ok(Grant {
         id: parsed(row, "id")?,
         agent: parsed(row, "agent")?,
@@ -328,9 +334,7 @@ fn grant(row: &SqliteRow) -> Result<Grant, StoreError> {
         rights: json(row, "rights")?,
         lifetime: json(row, "lifetime")?,
         created_at: moment(row, "created_at")?,
-        handed_generation: handed
-            .map(|_| generation(row, "handed_generation"))
-            .transpose()?,
+        handed_generation: generation_or_none(row, "handed_generation")?,
     })
 }
 

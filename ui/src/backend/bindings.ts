@@ -339,6 +339,10 @@ paused: boolean,
  */
 grants: Array<GrantView>, 
 /**
+ * Whether a key of it reads the metrics.
+ */
+metrics: boolean, 
+/**
  * How many keys it holds that open something.
  */
 keys: number, 

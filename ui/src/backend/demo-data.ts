@@ -138,6 +138,7 @@ export function agent(now: number, name: string, changes: Partial<AgentView> = {
     tenant: 'personal',
     paused: false,
     grants: [grant('fastio')],
+    metrics: false,
     keys: 1,
     last_used_at: now - 3 * MINUTE,
     created_at: now - 2 * DAY,

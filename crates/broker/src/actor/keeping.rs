@@ -29,10 +29,11 @@ impl Actor {
             ),
             Some(_) => None,
         };
+        let health = |row: &doorward_core::connection::Connection| self.published.health(row, now);
         let needs_reconnect = |row: &&std::sync::Arc<doorward_core::connection::Connection>| {
-            matches!(row.standing, Standing::ReconnectRequired { .. })
+            row.standing != Standing::Ending
+                && matches!(health(row), Health::ReconnectRequired { .. })
         };
-        let health = |row| self.published.health(row, now);
         let needs_look = book
             .connections()
             .filter(|row| !needs_reconnect(row) && row.standing != Standing::Ending)
@@ -181,6 +182,9 @@ impl Actor {
             self.published
                 .key_meters
                 .insert(key.id, std::sync::Arc::default());
+        }
+        for row in book.connections() {
+            self.meter_refreshes(row.id);
         }
         for grant in book.grants() {
             self.published

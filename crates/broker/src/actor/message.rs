@@ -20,8 +20,8 @@ use super::connecting::Prepared;
 use super::{Actor, reply};
 use crate::courier::Flown;
 use crate::handle::{
-    ConnectAsk, DeviceAuthorization, PauseTarget, PollAnswer, Proof, RegisteredClient, Rejection,
-    Reply, Terms, TokenAsk,
+    ConnectAsk, DeviceAuthorization, LifetimeAsk, PauseTarget, PollAnswer, Proof, RegisteredClient,
+    Rejection, Reply, Terms, TokenAsk,
 };
 use crate::views::{
     AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified, ConnectionView,
@@ -147,6 +147,12 @@ pub(crate) enum PersonMessage {
     AddAgent {
         name: ClaimedName,
         terms: Terms,
+        proof: Proof,
+        reply: Reply<AgentAdded>,
+    },
+    AddMetricsReader {
+        name: ClaimedName,
+        lifetime: Option<LifetimeAsk>,
         proof: Proof,
         reply: Reply<AgentAdded>,
     },
@@ -293,6 +299,12 @@ impl Actor {
                 proof,
                 reply: to,
             } => reply(to, self.add_agent(name, terms, proof).await),
+            PersonMessage::AddMetricsReader {
+                name,
+                lifetime,
+                proof,
+                reply: to,
+            } => reply(to, self.add_metrics_reader(name, lifetime, proof).await),
             PersonMessage::Requests { reply: to } => reply(to, self.requests()),
             PersonMessage::Approve {
                 code,

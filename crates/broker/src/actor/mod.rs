@@ -223,12 +223,16 @@ impl Actor {
                 };
                 self.published.tokens.insert(*connection, Arc::new(token));
             }
-            Change::ConnectionPut(row) => self.describe_token(row),
+            Change::ConnectionPut(row) => {
+                self.describe_token(row);
+                self.meter_refreshes(row.id);
+            }
             Change::TokensErased { connection, .. } => {
                 self.published.tokens.remove(connection);
             }
             Change::ConnectionErased { connection, .. } => {
                 self.published.tokens.remove(connection);
+                self.published.refresh_meters.remove(connection);
                 self.pace.forget(*connection);
                 self.seen.forget(*connection);
             }
@@ -267,6 +271,13 @@ impl Actor {
             | Change::AgentErased { .. }
             | Change::RequestPut(_)
             | Change::RequestErased(_) => {}
+        }
+    }
+
+    /// From now on the refreshes of a connection are counted.
+    fn meter_refreshes(&mut self, id: ConnectionId) {
+        if !self.published.refresh_meters.contains_key(&id) {
+            self.published.refresh_meters.insert(id, Arc::default());
         }
     }
 

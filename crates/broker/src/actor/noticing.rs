@@ -96,6 +96,9 @@ impl Actor {
                 .entry(id)
                 .or_default()
                 .count(now, succeeded);
+            if let Some(meter) = self.published.refresh_meters.get(&id) {
+                meter.count(succeeded);
+            }
             if succeeded && before.trouble.is_some() {
                 self.seen.well_since.insert(id, now);
             }

@@ -69,7 +69,7 @@ impl Pace {
 
 impl Actor {
     /// A command that opens the store for a moment sends nothing by itself.
-    fn paces(&self) -> bool {
+    pub(super) fn paces(&self) -> bool {
         self.config.holder != HolderKind::Command && self.stopping.is_none()
     }
 

@@ -213,17 +213,39 @@ impl Actor {
         )?;
         self.check_proof(proof).await?;
         self.carry_out(plan).await?;
-        let id = self
-            .book()
-            .key(&key.hash())
-            .map(|key| key.agent.to_string())
-            .unwrap_or_default();
-        Ok(AgentAdded {
-            id,
+        Ok(self.added(&name, &key, scope))
+    }
+
+    pub(super) async fn add_metrics_reader(
+        &mut self,
+        name: ClaimedName,
+        lifetime: Option<LifetimeAsk>,
+        proof: Proof,
+    ) -> Result<AgentAdded, Refusal> {
+        self.check_unlocked()?;
+        let key = AgentKey::from_random(random::bytes());
+        let plan = pairing::add_metrics_reader(
+            self.book(),
+            self.now(),
+            &name,
+            (KeyId::from_random(random::bytes()), key.hash()),
+            self.lifetime(lifetime, None)?,
+            &mut random::bytes::<16>,
+        )?;
+        self.check_proof(proof).await?;
+        self.carry_out(plan).await?;
+        Ok(self.added(&name, &key, pairing::METRICS_SCOPE.to_owned()))
+    }
+
+    /// An agent that was added by hand, with its key: this once.
+    fn added(&self, name: &ClaimedName, key: &AgentKey, scope: String) -> AgentAdded {
+        let row = self.book().key(&key.hash());
+        AgentAdded {
+            id: row.map(|row| row.agent.to_string()).unwrap_or_default(),
             name: name.as_str().to_owned(),
             key: key.expose().to_owned(),
             scope,
-        })
+        }
     }
 
     fn approval(&self, request: &ApprovalRequest, terms: &Terms) -> Result<Approval, Refusal> {

@@ -113,16 +113,18 @@ impl Actor {
                     metered.max(key.last_used_at)
                 };
                 let keys = keys_by_agent.get(&agent.id).map_or(&[][..], Vec::as_slice);
+                let live = || {
+                    keys.iter()
+                        .filter(|key| key.standing(now, last_use(key)) == KeyStanding::Live)
+                };
                 AgentView {
                     id: agent.id.to_string(),
                     name: agent.name.as_str().to_owned(),
                     tenant: self.tenant_name(agent.tenant),
                     paused: agent.paused,
+                    metrics: live().any(|key| key.metrics),
                     grants: grants.collect(),
-                    keys: keys
-                        .iter()
-                        .filter(|key| key.standing(now, last_use(key)) == KeyStanding::Live)
-                        .count(),
+                    keys: live().count(),
                     last_used_at: keys.iter().filter_map(|key| last_use(key)).max(),
                     created_at: agent.created_at,
                 }

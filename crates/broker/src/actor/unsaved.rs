@@ -104,6 +104,7 @@ impl Actor {
                 tracing::error!(%connection, "fresh tokens could not be stored; they are kept in memory and tried again");
                 let retry_at = self.now().plus(RETRY);
                 self.unsaved.push(Unsaved { fresh, retry_at });
+                self.published.totals.tell_unsaved(self.unsaved.len());
                 Err(refused.unwrap_or(failure))
             }
         }
@@ -169,5 +170,6 @@ impl Actor {
                 });
             }
         }
+        self.published.totals.tell_unsaved(self.unsaved.len());
     }
 }

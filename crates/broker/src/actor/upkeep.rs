@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::change::Change;
-use doorward_core::decide::pairing;
+use doorward_core::decide::{ending, pairing};
 use doorward_core::grant::Lifetime;
 use doorward_core::key::KeyRecord;
 use doorward_core::pairing::Verdict;
@@ -30,6 +30,12 @@ impl Actor {
             Lifetime::Until(end) => Some(end),
             Lifetime::UntilRevoked | Lifetime::WhileRunning(_) => None,
         });
+        // A command that opens the store for a moment leaves it to others to tell.
+        let tells = self.paces();
+        let to_tell = book
+            .connections()
+            .filter(|_| tells)
+            .filter_map(|row| ending::tells_at(row));
         let due = self
             .unsaved
             .iter()
@@ -51,6 +57,7 @@ impl Actor {
                     .map(|request| request.expires_at),
             )
             .chain(ends)
+            .chain(to_tell)
             .chain(refresh)
             .chain(self.stopping.iter().map(|stopping| stopping.no_later_than))
             .min();
@@ -76,10 +83,22 @@ impl Actor {
             tracing::error!(%refusal, "what is old could not be swept");
         }
         self.work_outbox().await;
+        self.tell_ends().await;
         self.refresh_what_is_due().await;
         self.watch_alarm();
         if self.now().since(self.metered_at) >= LONGEST_REST {
             self.write_meters().await;
+        }
+    }
+
+    /// Tells the person of what has ended with its access token.
+    async fn tell_ends(&mut self) {
+        if !self.paces() {
+            return;
+        }
+        let plan = ending::tell(self.book(), self.now());
+        if let Err(refusal) = self.carry_out(plan).await {
+            tracing::error!(%refusal, "that a connection has ended could not be written down, and is told once it is");
         }
     }
 

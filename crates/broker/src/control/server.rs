@@ -126,6 +126,15 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
                 .add_agent(&name, terms.into(), Proof::Pin(pin(&text)))
                 .await,
         ),
+        Request::AddMetricsReader {
+            name,
+            lifetime,
+            pin: text,
+        } => encode(
+            &handle
+                .add_metrics_reader(&name, lifetime, Proof::Pin(pin(&text)))
+                .await,
+        ),
         Request::Requests => encode(&handle.requests().await),
         Request::Approve(Approve {
             code,

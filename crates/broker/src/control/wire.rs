@@ -186,6 +186,15 @@ pub enum Request {
         /// The approval PIN.
         pin: SecretText,
     },
+    /// `AgentAdded`
+    AddMetricsReader {
+        /// Its name.
+        name: String,
+        /// For how long.
+        lifetime: Option<LifetimeAsk>,
+        /// The approval PIN.
+        pin: SecretText,
+    },
     /// `Vec<RequestView>`
     Requests,
     /// The scope that was given, as text.

@@ -13,6 +13,7 @@ use doorward_core::time::Timestamp;
 
 use super::Handle;
 use crate::actor::AgentMessage;
+use crate::metrics::Metrics;
 use crate::views::{AgentConnection, TokenAnswer};
 
 /// What an agent asks a token for.
@@ -185,8 +186,16 @@ impl Handle {
     pub fn connections_of(&self, caller: &Caller) -> Result<Vec<AgentConnection>, Refusal> {
         let published = self.shared.published.load();
         published.check_unlocked()?;
-        serving::check_not_paused(caller)?;
+        serving::check_uses_connections(caller)?;
         Ok(published.connections_of(caller, self.now()))
+    }
+
+    /// How Doorward is, in numbers, for a caller that may read them.
+    pub fn metrics(&self, caller: &Caller) -> Result<Metrics, Refusal> {
+        let published = self.shared.published.load();
+        published.check_unlocked()?;
+        serving::check_reads_metrics(caller)?;
+        Ok(published.metrics(self.now()))
     }
 
     /// A program registers as a local client (RFC 7591).

@@ -166,6 +166,23 @@ impl Handle {
         .await
     }
 
+    /// Adds an agent whose key reads the metrics and opens nothing else.
+    pub async fn add_metrics_reader(
+        &self,
+        name: &str,
+        lifetime: Option<LifetimeAsk>,
+        proof: Proof,
+    ) -> Result<AgentAdded, Refusal> {
+        let name = ClaimedName::clean(name);
+        self.ask(|reply| PersonMessage::AddMetricsReader {
+            name,
+            lifetime,
+            proof,
+            reply,
+        })
+        .await
+    }
+
     /// The approval requests that wait.
     pub async fn requests(&self) -> Result<Vec<RequestView>, Refusal> {
         self.ask(|reply| PersonMessage::Requests { reply }).await

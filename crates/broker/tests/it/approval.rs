@@ -132,6 +132,31 @@ async fn an_agent_added_by_hand_needs_a_person_too() {
 }
 
 #[tokio::test]
+async fn a_reader_of_the_metrics_needs_a_person_and_outlives_a_restart() {
+    let mut world = World::new().await;
+    let add = |proof| world.handle().add_metrics_reader("watcher", None, proof);
+    assert_eq!(code(add(Proof::Window).await), "pin_required");
+    assert_eq!(code(add(Proof::Pin(pin("000000"))).await), "pin_wrong");
+    let added = granted(add(Proof::Pin(pin(PIN))).await);
+    assert_eq!(code(add(Proof::Pin(pin(PIN))).await), "name_taken");
+    let running = world.handle().add_metrics_reader(
+        "another",
+        Some(LifetimeAsk::WhileRunning),
+        Proof::Pin(pin(PIN)),
+    );
+    assert_eq!(code(running.await), "rights_invalid");
+    world.restart().await;
+    let caller = granted(world.handle().authenticate(&added.key));
+    let metrics = granted(world.handle().metrics(&caller));
+    assert_eq!((metrics.agents, metrics.tokens_unsaved), (1, 0));
+    assert_eq!(
+        code(world.handle().connections_of(&caller)),
+        "grant_missing"
+    );
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn five_wrong_pins_close_the_door_for_a_while_even_to_the_right_one() {
     let world = World::new().await;
     world.connect().await;

@@ -75,6 +75,31 @@ async fn a_socket_that_a_crash_left_behind_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_reader_of_the_metrics_is_added_over_the_socket_and_seen() {
+    let world = World::new().await;
+    let _served = serve(&world).await;
+    let client = &mut client(&world).await;
+    let add = |pin: &str| Request::AddMetricsReader {
+        name: "prometheus".to_owned(),
+        lifetime: None,
+        pin: secret(pin),
+    };
+    let wrong = ask::<AgentAdded>(client, add("000000")).await;
+    assert_eq!(code(wrong), "pin_wrong");
+    let reader: AgentAdded = granted(ask(client, add(PIN)).await);
+    assert_eq!(reader.scope, "metrics");
+    let agents: Vec<AgentView> = granted(ask(client, Request::Agents).await);
+    let seen = agents.first().expect("the reader");
+    assert_eq!(
+        (seen.name.as_str(), seen.keys, seen.metrics),
+        ("prometheus", 1, true)
+    );
+    let agent = "prometheus".to_owned();
+    granted(ask::<AgentRevoked>(client, Request::RevokeAgent { agent }).await);
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn everything_a_person_does_goes_over_the_socket() {
     let world = World::new().await;
     let _served = serve(&world).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_broker::handle::TokenAsk;
+use doorward_broker::handle::{Proof, TokenAsk};
 use doorward_broker::views::ConnectionView;
 use doorward_core::health::Health;
 use doorward_core::plan::Notice;
@@ -10,7 +10,7 @@ use fastio_sim::{Consent, Fault, Hang, Kind, LimitForm};
 use serde_json::json;
 
 use crate::agents::{Agent, named};
-use crate::world::{World, code, granted, name, refused, secs, until, within};
+use crate::world::{PIN, World, code, granted, name, pin, refused, secs, until, within};
 
 const HOUR: Duration = Duration::from_hours(1);
 const TWO_HOURS_IN_MILLIS: i64 = 2 * 3_600_000;
@@ -224,6 +224,80 @@ async fn a_rejected_client_erases_nothing_is_told_once_and_its_end_is_told() {
         ),
         "{news:?}"
     );
+    world.finish().await;
+}
+
+/// Connects to a provider that gives no refresh token.
+async fn connect_without_renewal(world: &World) {
+    let reply =
+        json!({"access_token": "lives for an hour", "token_type": "Bearer", "expires_in": 3600});
+    let exchange = Fault::on(Kind::TokenCode).status(200).body(reply);
+    world.sim.queue_fault(exchange);
+    world.connect().await;
+}
+
+#[tokio::test]
+async fn what_ends_because_nothing_renews_it_is_told_once_and_so_is_its_recovery() {
+    let mut world = World::new().await;
+    connect_without_renewal(&world).await;
+    world.pass(secs(3599)).await;
+    assert_eq!(world.news(), []);
+    world.pass(secs(1)).await;
+    let is_one = |news: &[Notice]| matches!(news, [Notice::ReconnectNeeded(_)]);
+    assert!(is_one(&world.news()), "{:?}", world.news());
+    let seen = view(&world).await.health;
+    assert!(matches!(seen, Health::ReconnectRequired { .. }), "{seen:?}");
+    let status = granted(world.handle().status().await);
+    assert_eq!((status.need_reconnect, status.need_look), (1, 0));
+    world.restart().await;
+    world.pass(HOUR).await;
+    assert!(is_one(&world.news()), "a restart tells it no second time");
+    assert_eq!(world.audited("connection.ended").await, 1);
+    world.connect().await;
+    assert!(
+        matches!(
+            world.news().as_slice(),
+            [Notice::ReconnectNeeded(_), Notice::Recovered(_)]
+        ),
+        "{:?}",
+        world.news()
+    );
+    assert_eq!(world.refreshes(), 0);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn what_ended_while_nothing_ran_is_told_by_the_next_start() {
+    let mut world = World::new().await;
+    connect_without_renewal(&world).await;
+    world.stop().await;
+    world.pass_for_both(2 * HOUR);
+    world.start_again().await;
+    until("it is told", async || {
+        world.pass(secs(1)).await;
+        matches!(world.news().as_slice(), [Notice::ReconnectNeeded(_)])
+    })
+    .await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn refreshes_are_counted_for_whoever_watches() {
+    let (world, agent) = connected().await;
+    let pin = Proof::Pin(pin(PIN));
+    let added = granted(
+        world
+            .handle()
+            .add_metrics_reader("watcher", None, pin)
+            .await,
+    );
+    let reader = granted(world.handle().authenticate(&added.key));
+    halt(&world, &agent).await;
+    granted(within(world.handle().retry(name("fastio"))).await);
+    let metrics = granted(world.handle().metrics(&reader));
+    let totals = &metrics.refreshes[0];
+    assert_eq!((totals.succeeded, totals.failed), (1, 5));
+    assert_eq!(metrics.agents, 2);
     world.finish().await;
 }
 

@@ -168,6 +168,14 @@ async fn while_the_store_is_locked_every_call_says_so_and_how_to_unlock_it() {
                     .await,
             ),
         ),
+        (
+            "add_metrics_reader",
+            refused(
+                handle
+                    .add_metrics_reader("x", None, Proof::Pin(pin(PIN)))
+                    .await,
+            ),
+        ),
         ("deny", refused(handle.deny("BCDF-GHJK".to_owned()).await)),
         (
             "revoke",

@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::Duration;
 
+use doorward_broker::handle::Proof;
 use fastio_sim::Consent;
 
 use crate::agents::Agent;
-use crate::world::{World, code, granted, name, secs, until};
+use crate::world::{PIN, World, code, granted, name, pin, secs, until};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -51,12 +52,22 @@ async fn refresh_in_vain(world: &World, agent: &Agent) {
 #[tokio::test]
 async fn a_fresh_pair_is_kept_until_the_store_takes_it_and_asked_for_once() {
     let (mut world, agent) = on_a_store_that_fails().await;
+    let proof = Proof::Pin(pin(PIN));
+    let added = world
+        .handle()
+        .add_metrics_reader("watcher", None, proof)
+        .await;
+    let reader = granted(world.handle().authenticate(&granted(added).key));
+    let unsaved = |world: &World| granted(world.handle().metrics(&reader)).tokens_unsaved;
+    assert_eq!(unsaved(&world), 0);
     refresh_in_vain(&world, &agent).await;
+    assert_eq!(unsaved(&world), 1);
     world.pass(secs(1)).await;
     assert_eq!(code(world.token(&agent).await), "store_failed");
     assert_eq!(world.refreshes(), 1);
     world.pass(secs(1)).await;
     let token = world.token_text(&agent).await;
+    assert_eq!(unsaved(&world), 0);
     assert_eq!(world.use_token(&token).await, 200);
     assert_eq!(world.refreshes(), 1);
     world.restart().await;

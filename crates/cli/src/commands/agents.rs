@@ -34,6 +34,7 @@ fn listed(now: Timestamp, agents: &[AgentView]) -> String {
             .grants
             .iter()
             .map(|grant| grant_in_words(now, grant))
+            .chain(agent.metrics.then(|| "metrics".to_owned()))
             .collect();
         [
             agent.name.clone(),
@@ -133,6 +134,9 @@ pub(super) async fn add(context: &mut Context, ask: AgentsAdd) -> Outcome {
             "Give `until-revoked`, `hour` or `today`, or let the agent ask with `doorward pair`.",
         ));
     }
+    let Some(connection) = ask.connection else {
+        return add_metrics_reader(context, &ask.name, lifetime).await;
+    };
     let policy = policy(&ask.limits);
     let rights = Rights::new(
         ask.door.into_iter().map(Door::from).collect(),
@@ -150,18 +154,14 @@ pub(super) async fn add(context: &mut Context, ask: AgentsAdd) -> Outcome {
             ("agent", name.to_string()),
             (
                 "may use",
-                format!(
-                    "{} through the door {}",
-                    ask.connection,
-                    words::list(&doors)
-                )
+                format!("{connection} through the door {}", words::list(&doors))
             ),
             ("limits", limits_or_none(&policy)),
             ("lifetime", lifetime_in_words(lifetime).to_owned()),
         ])
     ))?;
     let terms = TermsAsk {
-        connection: Some(ask.connection),
+        connection: Some(connection),
         doors: Some(doors),
         policy,
         lifetime: Some(lifetime),
@@ -172,12 +172,40 @@ pub(super) async fn add(context: &mut Context, ask: AgentsAdd) -> Outcome {
         pin,
     })
     .await?;
+    show_added(context, &added)
+}
+
+async fn add_metrics_reader(context: &mut Context, name: &str, lifetime: LifetimeAsk) -> Outcome {
+    context.check_terminal_approves()?;
+    let terminal = Terminal::required("Adding an agent")?;
+    doorward_host::hardening::forbid_looking_in();
+    let mut link = context.on_store().await?;
+    let name = ClaimedName::clean(name);
+    terminal.say(&format!(
+        "Adding an agent by hand.\n{}",
+        words::facts(&[
+            ("agent", name.to_string()),
+            ("may use", "the metrics, and no connection".to_owned()),
+            ("lifetime", lifetime_in_words(lifetime).to_owned()),
+        ])
+    ))?;
+    let added: AgentAdded = with_pin(&mut link, &terminal, |pin| Request::AddMetricsReader {
+        name: name.to_string(),
+        lifetime: Some(lifetime),
+        pin,
+    })
+    .await?;
+    show_added(context, &added)
+}
+
+/// The key stands alone on standard output, so that it can go into a file.
+fn show_added(context: &mut Context, added: &AgentAdded) -> Outcome {
     context.output.remark(&format!(
         "Added `{}` with {}. Its key is shown this once:",
         plain(&added.name),
         plain(&added.scope)
     ));
-    context.output.answer(&added, |added| added.key.clone())
+    context.output.answer(added, |added| added.key.clone())
 }
 
 /// What is held back, said even where that is nothing.

@@ -58,6 +58,7 @@ fn no_stdin_no_variable_and_no_file_can_answer_for_a_person() {
             "--door",
             "token",
         ],
+        &["agents", "add", "mine", "--metrics"],
         &["pin"],
     ] {
         let mut command = world.doorward(&[&["--json"], arguments].concat());

@@ -171,6 +171,31 @@ fn a_command_that_is_given_wrongly_exits_2_and_says_why() {
           → Give the door `proxy` with these limits, or the door `token` without any.
         "#
     );
+    assert_snapshot!(
+        world.run(&["agents", "add", "a", "--metrics", "--connection", "c"]).shown(),
+        @r#"
+        exit 2
+        -- out
+        -- err
+        error: the argument '--metrics' cannot be used with '--connection <C>'
+
+        Usage: doorward agents add --metrics <NAME>
+
+        For more information, try '--help'.
+        "#
+    );
+    assert_snapshot!(world.run(&["agents", "add", "a"]).shown(), @r#"
+    exit 2
+    -- out
+    -- err
+    error: the following required arguments were not provided:
+      --connection <C>
+      --door <DOOR>
+
+    Usage: doorward agents add --connection <C> --door <DOOR> <NAME>
+
+    For more information, try '--help'.
+    "#);
     assert_snapshot!(world.run(&["--json", "approve"]).shown(), @r#"
     exit 2
     -- out

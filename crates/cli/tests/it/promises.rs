@@ -45,6 +45,7 @@ const FLAGS: &[&str] = &[
     "--keys",
     "--lifetime",
     "--limit",
+    "--metrics",
     "--min-valid",
     "--name",
     "--new-passphrase-file",

@@ -84,6 +84,25 @@ fn add_by_hand(world: &World) -> String {
     key
 }
 
+/// Adds an agent that reads the metrics, where nothing runs and a PIN is set.
+fn add_reader(world: &World) {
+    let mut person = Session::start(world, &["agents", "add", "prometheus", "--metrics"]);
+    person
+        .expect("Passphrase of the store: ")
+        .types_unseen(crate::world::PASSPHRASE);
+    person.expect("may use   the metrics, and no connection");
+    person.expect("Approval PIN: ").types_unseen(PIN);
+    let added = person.ends();
+    assert_eq!(added.code, 0, "{}", added.terminal);
+    assert!(added.stdout.starts_with("dwk_"), "the key stands alone");
+    let agents = world.run_unlocking(&["agents"]).exits(0).stdout();
+    let reader = agents.lines().find(|line| line.contains("prometheus"));
+    assert!(
+        reader.is_some_and(|line| line.ends_with("  metrics")),
+        "{agents}"
+    );
+}
+
 /// Pairs an agent, which a person approves.
 fn pair(world: &World) -> String {
     let mut agent = world.doorward(&["pair", "paired", "--scope", "fastio:token"]);
@@ -249,6 +268,7 @@ async fn everything_but_approving_requests_works_where_nothing_runs() {
         agents.contains("fastio:proxy (reading only), ends in"),
         "{agents}"
     );
+    add_reader(&world);
     assert_eq!(
         world
             .run_unlocking(&["--json", "pause", "mine"])

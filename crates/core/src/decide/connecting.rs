@@ -60,26 +60,32 @@ pub fn place(
     }
     let connection = ConnectionId::from_random(fresh());
     let tenant_name = tenant.cloned().unwrap_or_else(default_tenant);
-    if let Some(tenant) = book.tenant_named(&tenant_name) {
-        return Ok(Place {
-            tenant: tenant.id,
-            connection,
-            reconnects: false,
-            plan: Plan::nothing(),
-        });
-    }
-    let tenant = Tenant {
-        id: TenantId::from_random(fresh()),
-        name: tenant_name,
-        created_at: now,
-    };
-    let id = tenant.id;
+    let (tenant, plan) = tenant_of_that_name(book, now, tenant_name, fresh);
     Ok(Place {
-        tenant: id,
+        tenant,
         connection,
         reconnects: false,
-        plan: Plan::nothing().change(Change::TenantPut(tenant)),
+        plan,
     })
+}
+
+/// The tenant of a name, with what makes it where there is none yet.
+pub(super) fn tenant_of_that_name(
+    book: &Book,
+    now: Timestamp,
+    name: Name,
+    fresh: &mut dyn FnMut() -> [u8; 16],
+) -> (TenantId, Plan) {
+    if let Some(known) = book.tenant_named(&name) {
+        return (known.id, Plan::nothing());
+    }
+    let id = TenantId::from_random(fresh());
+    let tenant = Tenant {
+        id,
+        name,
+        created_at: now,
+    };
+    (id, Plan::nothing().change(Change::TenantPut(tenant)))
 }
 
 /// Whether a consent may be asked of this provider under that name. A connection stays with its issuer: the agents
@@ -165,8 +171,9 @@ pub fn connected(
     let owed = before.map_or_else(Plan::nothing, |before| {
         owe_replaced(before, now, outbox, learned.session.as_deref())
     });
-    let had_ended =
-        before.is_some_and(|before| matches!(before.standing, Standing::ReconnectRequired { .. }));
+    let had_ended = before.is_some_and(|before| {
+        matches!(before.standing, Standing::ReconnectRequired { .. }) || before.is_end_told()
+    });
     let id = fresh.id;
     // Without a refresh token of its own the new grant would keep the stored one, which is the old grant's.
     let owed = if before.is_some() && tokens.refresh.is_none() {
@@ -223,6 +230,7 @@ fn fresh_row(
         access_expires_at: tokens.expires_at,
         proven_at: None,
         trouble: None,
+        end_told: None,
     };
     let mut row = refreshing::with_tokens(&row, now, tokens);
     // A refresh token of the grant before belongs to that grant, not to this one.

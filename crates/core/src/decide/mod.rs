@@ -1,6 +1,7 @@
 //! The decisions, one file for each thing that a person, an agent or a provider does.
 
 pub mod connecting;
+pub mod ending;
 pub mod flying;
 pub mod pairing;
 pub mod refreshing;

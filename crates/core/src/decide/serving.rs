@@ -12,6 +12,8 @@ use crate::name::Name;
 use crate::problem::{Code, Refusal};
 use crate::time::Timestamp;
 
+use super::ending::NOTHING_RENEWS_IT;
+
 /// Who calls, once the key was checked.
 #[derive(Clone)]
 pub struct Caller {
@@ -74,6 +76,32 @@ pub fn check_not_paused(caller: &Caller) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a caller may use connections at all just now: a key that reads the metrics opens nothing else.
+pub fn check_uses_connections(caller: &Caller) -> Result<(), Refusal> {
+    check_not_paused(caller)?;
+    if caller.key.metrics {
+        return Err(Refusal::new(
+            Code::GrantMissing,
+            "This agent key reads the metrics and opens nothing else.",
+            "Ask a person for another key: `doorward pair NAME --scope CONNECTION:proxy`.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a caller may read the metrics just now.
+pub fn check_reads_metrics(caller: &Caller) -> Result<(), Refusal> {
+    check_not_paused(caller)?;
+    if caller.key.metrics {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::GrantMissing,
+        "This agent key does not read the metrics.",
+        "A person adds an agent whose key does: `doorward agents add NAME --metrics`.",
+    ))
+}
+
 /// What a caller may use: a connection of its own tenant, and its grant for it.
 pub struct Access<'a> {
     /// The connection.
@@ -93,7 +121,7 @@ pub fn access<'a>(
     name: Option<&Name>,
     door: Door,
 ) -> Result<Access<'a>, Refusal> {
-    check_not_paused(caller)?;
+    check_uses_connections(caller)?;
     let found = match name {
         Some(name) => named(book, caller, name)?,
         None => only(book, now, caller, door)?,
@@ -232,10 +260,9 @@ pub fn token_state(
     }
     let live = connection.access_is_live(now);
     let refusal = match &connection.trouble {
-        _ if !connection.refreshable => Some(reconnect_required(
-            &connection.name,
-            "the access token has ended and there is no refresh token",
-        )),
+        _ if !connection.refreshable => {
+            Some(reconnect_required(&connection.name, NOTHING_RENEWS_IT))
+        }
         // The refresh token of a backup may have been used since; at a provider that ends a grant on reuse, trying it
         // would end the grant of whoever used it. So a person is asked before.
         _ if connection.standing == Standing::Unproven => Some(reconnect_required(

@@ -1,5 +1,7 @@
 //! What a person is told about a connection.
 
+use std::collections::BTreeSet;
+
 use doorward_core::connection::{Connection, Standing, TroubleKind};
 use doorward_core::health::Health;
 
@@ -84,6 +86,7 @@ fn each_state_has_its_word_and_the_worst_one_is_told() {
             "reconnect_required",
         ),
     ];
+    let mut missing: BTreeSet<&str> = Health::WORDS.into();
     for (alter, in_flight, expected) in cases {
         let mut row = (*base).clone();
         alter(&mut row);
@@ -91,5 +94,8 @@ fn each_state_has_its_word_and_the_worst_one_is_told() {
         assert_eq!(health.as_str(), expected, "{health:?}");
         let told = serde_json::to_value(&health).expect("JSON");
         assert_eq!(told["state"], expected, "the word in answers is the same");
+        assert!(Health::WORDS.contains(&expected), "{expected}");
+        missing.remove(expected);
     }
+    assert!(missing.is_empty(), "no state has the words {missing:?}");
 }

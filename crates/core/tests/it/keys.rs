@@ -18,6 +18,7 @@ fn a_key_ends_by_a_person_by_its_time_or_by_rest() {
             idle_seconds: idle,
             last_used_at: used.map(at),
             revoked_at: revoked.map(at),
+            metrics: false,
         }
     };
     for (key, now, unwritten_use, expected) in [

@@ -4,6 +4,7 @@ mod alarm;
 mod codes;
 mod connecting;
 mod consent;
+mod ending;
 mod events;
 mod flying;
 mod halting;

@@ -346,6 +346,48 @@ fn an_agent_added_by_hand_has_a_name_of_its_own() {
 }
 
 #[test]
+fn a_reader_of_the_metrics_needs_no_connection_and_gets_none() {
+    let mut world = World::new();
+    for (claimed, expected) in [
+        (
+            "prometheus",
+            &["tenant personal", "agent", "key", "log agent.added"][..],
+        ),
+        ("another", &["agent", "key", "log agent.added"]),
+    ] {
+        let key = world.new_key();
+        let plan = pairing::add_metrics_reader(
+            &world.book,
+            world.now,
+            &ClaimedName::clean(claimed),
+            key,
+            Lifetime::Until(world.now.plus(HOUR)),
+            &mut || world.fresh.bytes(),
+        )
+        .expect("a reader");
+        assert_eq!(outline(&plan), expected);
+        world.carry_out(plan);
+        let key = world.book.key(&key.1).expect("its key");
+        assert!(key.metrics);
+        assert_eq!(key.expires_at, Some(world.now.plus(HOUR)));
+        assert_eq!(world.book.grants_of(key.agent).count(), 0);
+    }
+    let key = world.new_key();
+    let taken = pairing::add_metrics_reader(
+        &world.book,
+        world.now,
+        &ClaimedName::clean("prometheus"),
+        key,
+        Lifetime::UntilRevoked,
+        &mut || [0; 16],
+    );
+    assert_eq!(
+        taken.err().map(|refusal| refusal.code),
+        Some(Code::NameTaken)
+    );
+}
+
+#[test]
 fn questions_and_clients_are_bounded() {
     let mut world = World::new();
     world.connection("fastio", "ours");

@@ -423,3 +423,30 @@ fn a_clock_that_was_wrong_costs_a_refresh_and_not_an_outage() {
     world.now = ahead.plus(3 * HOUR);
     assert_eq!(state(&row, &world, None), "due");
 }
+
+#[test]
+fn a_key_reads_the_metrics_or_uses_connections_and_never_both() {
+    let mut world = World::new();
+    let id = world.connection("fastio", "ours");
+    let user = world.agent("worker", id, &[Door::Token]);
+    let refused = serving::check_reads_metrics(&user).expect_err("no right");
+    assert_eq!(refused.code, Code::GrantMissing);
+    assert!(refused.hint.contains("doorward agents add NAME --metrics"));
+    assert!(serving::check_uses_connections(&user).is_ok());
+    // Even where its agent was given the connection.
+    let reader = world.alter_key(&user, |key| key.metrics = true);
+    assert!(serving::check_reads_metrics(&reader).is_ok());
+    let refused = serving::check_uses_connections(&reader).expect_err("no connections");
+    assert_eq!(refused.code, Code::GrantMissing);
+    for door in [Door::Token, Door::Proxy] {
+        let asked = Some(name("fastio"));
+        let opened = serving::access(&world.book, world.now, &reader, asked.as_ref(), door);
+        assert_eq!(
+            opened.err().map(|refusal| refusal.code),
+            Some(Code::GrantMissing)
+        );
+    }
+    let paused = world.pause_agent(&reader);
+    let refused = serving::check_reads_metrics(&paused).expect_err("paused");
+    assert_eq!(refused.code, Code::AgentPaused);
+}

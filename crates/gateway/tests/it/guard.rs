@@ -37,7 +37,7 @@ fn everything() -> Vec<Ask> {
         "/v1/nothing",
         "/proxy/fastio/x",
         "/mcp/fastio",
-        "/metrics",
+        "/metrics/more",
         "*",
     ];
     let wrong_method = ["/v1/token", "/healthz"].map(|path| Ask::new("DELETE", path));
@@ -109,7 +109,7 @@ async fn open_routes_ask_no_key_and_addresses_are_told_to_nobody_without_one() {
         "/proxy/fastio/x",
         "/mcp/fastio",
         "/sse/fastio",
-        "/metrics",
+        "/metrics/more",
     ] {
         let ask = Ask::get(path);
         assert_refused(&world.send(&ask).await, 401, "unauthenticated", path);

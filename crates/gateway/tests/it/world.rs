@@ -126,6 +126,15 @@ impl World {
             .key
     }
 
+    /// Adds an agent that reads the metrics and returns its key.
+    pub(crate) async fn reader(&self, agent: &str) -> String {
+        self.handle
+            .add_metrics_reader(agent, None, Proof::Window)
+            .await
+            .unwrap()
+            .key
+    }
+
     /// Time passes, here and at the provider.
     pub(crate) fn advance(&self, by: Duration) {
         self.clock

@@ -60,11 +60,11 @@ pub(super) async fn erase_agent(
 pub(super) async fn put_key(to: &mut SqliteConnection, key: &KeyRecord) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO agent_keys (id, agent, hash, audience, created_at, expires_at, idle_seconds, last_used_at,
-            revoked_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            revoked_at, metrics)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, hash = excluded.hash, audience = excluded.audience,
             expires_at = excluded.expires_at, idle_seconds = excluded.idle_seconds,
-            last_used_at = excluded.last_used_at, revoked_at = excluded.revoked_at",
+            last_used_at = excluded.last_used_at, revoked_at = excluded.revoked_at, metrics = excluded.metrics",
     )
     .bind(key.id.to_string())
     .bind(key.agent.to_string())
@@ -75,6 +75,7 @@ pub(super) async fn put_key(to: &mut SqliteConnection, key: &KeyRecord) -> Resul
     .bind(key.idle_seconds.map(i64::from))
     .bind(millis(key.last_used_at))
     .bind(millis(key.revoked_at))
+    .bind(i64::from(key.metrics))
     .execute(to)
     .await?;
     Ok(())

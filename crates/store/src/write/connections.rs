@@ -64,8 +64,9 @@ pub(super) async fn put_connection(
     let written = sqlx::query(
         "INSERT INTO connections (id, tenant, name, provider, client, ask, granted, account, session, device_name,
             created_at, connected_at, standing, paused, generation, refreshing, refreshable, token_type,
-            access_issued_at, access_expires_at, proven_at, trouble, flight)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+            access_issued_at, access_expires_at, proven_at, trouble, flight, end_told)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+            $24)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, provider = excluded.provider, client = excluded.client,
             ask = excluded.ask, granted = excluded.granted, account = excluded.account, session = excluded.session,
             device_name = excluded.device_name, created_at = excluded.created_at,
@@ -73,7 +74,7 @@ pub(super) async fn put_connection(
             generation = excluded.generation, refreshing = excluded.refreshing, refreshable = excluded.refreshable,
             token_type = excluded.token_type, access_issued_at = excluded.access_issued_at,
             access_expires_at = excluded.access_expires_at, proven_at = excluded.proven_at, trouble = excluded.trouble,
-            flight = excluded.flight
+            flight = excluded.flight, end_told = excluded.end_told
          WHERE connections.tenant = excluded.tenant",
     )
     .bind(row.id.to_string())
@@ -99,6 +100,7 @@ pub(super) async fn put_connection(
     .bind(millis(row.proven_at))
     .bind(row.trouble.as_ref().map(json).transpose()?)
     .bind(row.refreshing.map(|mark| mark.flight.to_string()))
+    .bind(row.end_told.map(stored).transpose()?)
     .execute(&mut *to)
     .await?;
     of_that_tenant(&written, "the connection")?;

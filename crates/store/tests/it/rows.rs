@@ -94,6 +94,7 @@ async fn a_row_written_again_takes_the_place_of_the_old_one() {
         access_expires_at: None,
         proven_at: None,
         trouble: None,
+        end_told: None,
         ..connection(1, 2)
     };
     let mut item = outbox_item(1);
@@ -106,6 +107,7 @@ async fn a_row_written_again_takes_the_place_of_the_old_one() {
         key.last_used_at,
     ) = (None, None, None, None);
     key.revoked_at = Some(NOW);
+    key.metrics = false;
     let mut asked = request(9);
     asked.program = None;
     let mut registered = registration(1);

@@ -134,6 +134,7 @@ pub(crate) fn connection(n: u8, generation: u64) -> Connection {
             last: "HTTP 502".to_owned(),
             retry_at: NOW,
         }),
+        end_told: Some(generation),
     }
 }
 
@@ -237,6 +238,7 @@ pub(crate) fn key_record(n: u8) -> KeyRecord {
         idle_seconds: Some(3600),
         last_used_at: Some(NOW),
         revoked_at: None,
+        metrics: true,
     }
 }
 

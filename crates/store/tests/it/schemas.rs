@@ -13,7 +13,7 @@ use crate::samples::{
 };
 use crate::world::passphrase;
 
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 3;
 
 fn fixture(schema: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{schema}.db"))
@@ -34,7 +34,10 @@ async fn a_store_of_every_older_schema_opens_with_everything_in_it() {
             "fastio-1"
         );
         assert!(book.grant(agent_id(1), connection_id(1)).is_some());
-        assert!(book.key(&agent_key(1).hash()).is_some());
+        // Before there was the right to read the metrics nobody had it, and nobody was told of ends.
+        assert_eq!(book.key(&agent_key(1).hash()).unwrap().metrics, schema > 2);
+        let told = book.connection(connection_id(1)).unwrap().end_told;
+        assert_eq!(told, (schema > 2).then_some(1));
         assert_eq!(
             (
                 book.tenants().count(),

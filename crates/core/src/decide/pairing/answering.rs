@@ -9,6 +9,7 @@ use crate::audit::{AuditEvent, AuditKind};
 use crate::book::Book;
 use crate::change::Change;
 use crate::connection::{Connection, Standing};
+use crate::decide::connecting;
 use crate::grant::{Door, Grant, Lifetime, Policy, Rights};
 use crate::ids::{AgentId, ConnectionId, GrantId, KeyId, TenantId};
 use crate::key::{KeyHash, KeyRecord};
@@ -82,10 +83,7 @@ pub fn approve(
         .with("name", agent.name.as_str())
         .with("given", scope.as_str())
         .with("code", request.user_code.as_str());
-    let key_expires_at = match approval.lifetime {
-        Lifetime::Until(end) => Some(end),
-        Lifetime::UntilRevoked | Lifetime::WhileRunning(_) => None,
-    };
+    let key_expires_at = end_of(approval.lifetime);
     let answered = ApprovalRequest {
         verdict: Verdict::Approved {
             key_expires_at,
@@ -109,13 +107,7 @@ pub fn add(
     key: (KeyId, KeyHash),
     fresh: &mut dyn FnMut() -> [u8; 16],
 ) -> Result<Plan, Refusal> {
-    if book.agents().any(|agent| agent.name == *name) {
-        return Err(Refusal::new(
-            Code::NameTaken,
-            format!("There is an agent `{name}` already."),
-            "Choose another name, or revoke that agent first.",
-        ));
-    }
+    check_name_is_free(book, name)?;
     let tenant = one_tenant(book, &approval)?;
     let agent = known_or_new(book, now, AgentId::from_random(fresh()), name, tenant)?;
     let event = AuditEvent::new(AuditKind::AgentAdded)
@@ -123,13 +115,61 @@ pub fn add(
         .agent(agent.id)
         .with("name", agent.name.as_str())
         .with("given", scope_given(book, &approval));
-    let expires_at = match approval.lifetime {
-        Lifetime::Until(end) => Some(end),
-        Lifetime::UntilRevoked | Lifetime::WhileRunning(_) => None,
-    };
+    let expires_at = end_of(approval.lifetime);
     Ok(let_in(book, now, &agent, approval, fresh)
         .change(Change::KeyPut(new_key(agent.id, key, now, expires_at)))
         .log(event))
+}
+
+/// What the right to read the metrics is called where a scope is told.
+pub const METRICS_SCOPE: &str = "metrics";
+
+/// A person adds an agent that reads the metrics and uses no connection. It belongs to the tenant of whoever names
+/// none, as every agent belongs to one.
+pub fn add_metrics_reader(
+    book: &Book,
+    now: Timestamp,
+    name: &ClaimedName,
+    key: (KeyId, KeyHash),
+    lifetime: Lifetime,
+    fresh: &mut dyn FnMut() -> [u8; 16],
+) -> Result<Plan, Refusal> {
+    check_name_is_free(book, name)?;
+    let (tenant, plan) =
+        connecting::tenant_of_that_name(book, now, connecting::default_tenant(), fresh);
+    let agent = known_or_new(book, now, AgentId::from_random(fresh()), name, tenant)?;
+    let event = AuditEvent::new(AuditKind::AgentAdded)
+        .tenant(tenant)
+        .agent(agent.id)
+        .with("name", agent.name.as_str())
+        .with("given", METRICS_SCOPE);
+    let key = KeyRecord {
+        metrics: true,
+        ..new_key(agent.id, key, now, end_of(lifetime))
+    };
+    Ok(plan
+        .change(Change::AgentPut(agent))
+        .change(Change::KeyPut(key))
+        .log(event))
+}
+
+fn check_name_is_free(book: &Book, name: &ClaimedName) -> Result<(), Refusal> {
+    if book.agents().any(|agent| agent.name == *name) {
+        return Err(Refusal::new(
+            Code::NameTaken,
+            format!("There is an agent `{name}` already."),
+            "Choose another name, or revoke that agent first.",
+        ));
+    }
+    Ok(())
+}
+
+/// The end of a key by what it was given for.
+fn end_of(lifetime: Lifetime) -> Option<Timestamp> {
+    match lifetime {
+        Lifetime::Until(end) => Some(end),
+        Lifetime::UntilRevoked | Lifetime::WhileRunning(_) => None,
+    }
 }
 
 /// All connections of one approval stand, are named once, and belong to one tenant, and so does the agent.
@@ -270,6 +310,7 @@ pub(super) fn new_key(
         idle_seconds: None,
         last_used_at: None,
         revoked_at: None,
+        metrics: false,
     }
 }
 

@@ -6,7 +6,7 @@ mod asking;
 mod fetching;
 mod sweeping;
 
-pub use answering::{add, approve, as_asked, deny, scope_given};
+pub use answering::{METRICS_SCOPE, add, add_metrics_reader, approve, as_asked, deny, scope_given};
 pub use asking::{Asked, ask, register, request_with_code};
 pub use fetching::{Polled, poll};
 pub use sweeping::sweep;
