@@ -38,6 +38,7 @@ const CARRIERS: &[&str] = &[
     "tower_http",
     "sqlx",
     "oauth2",
+    "zbus",
 ];
 
 fn is_told(metadata: &Metadata<'_>) -> bool {
