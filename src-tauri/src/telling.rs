@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use doorward_broker::Shell;
+use doorward_broker::views::ConnectionView;
 use doorward_core::health::Health;
 use doorward_core::ids::ConnectionId;
 use doorward_core::plan::Notice;
@@ -83,8 +84,7 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
             })
         }
         Notice::ReconnectNeeded(connection) => {
-            let id = connection.to_string();
-            let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+            let connection = connection_of(snapshot, *connection)?;
             let why = if let Health::ReconnectRequired { why, .. } = &connection.health {
                 format!("{} ", sentence(why))
             } else {
@@ -98,8 +98,7 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
             })
         }
         Notice::Recovered(connection) => {
-            let id = connection.to_string();
-            let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+            let connection = connection_of(snapshot, *connection)?;
             Some(Telling {
                 summary: format!("{} works again", connection.name),
                 body: "Its agents go on by themselves.".to_owned(),
@@ -141,10 +140,18 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
     }
 }
 
+/// The connection that a notice names; nothing where it is gone.
+fn connection_of(snapshot: &Snapshot, id: ConnectionId) -> Option<&ConnectionView> {
+    let id = id.to_string();
+    snapshot
+        .connections
+        .iter()
+        .find(|connection| connection.id == id)
+}
+
 /// What the provider of a connection refuses, and a person has to put right.
 fn needs_a_look(snapshot: &Snapshot, id: ConnectionId, refusal: &str) -> Option<Telling> {
-    let id = id.to_string();
-    let connection = snapshot.connections.iter().find(|other| other.id == id)?;
+    let connection = connection_of(snapshot, id)?;
     let place = Place::Main(Goto::connection(connection.name.as_str()));
     Some(Telling {
         summary: format!("{} needs you to look", connection.name),

@@ -267,15 +267,15 @@ impl Context {
 
     /// Where the desktop app holds the folder, its window approves: nobody is asked for a PIN in vain.
     pub(crate) fn check_terminal_approves(&self) -> Outcome {
-        match doorward_broker::holder(&self.folders.data) {
-            Some(Holder { kind: HolderKind::Desktop, .. }) => Err(Refusal::new(
+        if window_approves(&self.folders.data) {
+            return Err(Refusal::new(
                 Code::NeedsWindow,
                 "The desktop app holds Doorward, and there approvals are given in its window alone.",
                 "Open the Doorward window; the request waits there.",
             )
-            .into()),
-            Some(_) | None => Ok(()),
+            .into());
         }
+        Ok(())
     }
 
     /// Ends the broker of this command, after what is under way in the store.
@@ -293,6 +293,11 @@ impl Context {
             None => error.refusal().into(),
         }
     }
+}
+
+/// Whether the desktop application holds the folder: its window approves then, and no PIN is of any use.
+pub(crate) fn window_approves(data: &Path) -> bool {
+    doorward_broker::holder(data).is_some_and(|holder| holder.kind == HolderKind::Desktop)
 }
 
 /// Whether a store opens with a passphrase, as its status tells.

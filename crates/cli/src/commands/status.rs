@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use doorward_broker::HolderKind;
 use doorward_broker::control::Request;
 use doorward_broker::views::{Status, StoreState};
 use serde::Serialize;
 
 use crate::failure::Outcome;
-use crate::link::{Context, wants_passphrase};
+use crate::link::{Context, wants_passphrase, window_approves};
 use crate::words::{self, count};
 
 /// What `status` tells.
@@ -49,9 +48,7 @@ pub(super) fn report(running: bool, data: &Path, status: Option<Status>) -> Repo
         if let Some(refusal) = status.locked_because.as_ref().filter(|_| !is_at_rest) {
             next.push(format!("{} {}", refusal.detail, refusal.hint));
         }
-        // Where the desktop application holds the broker, its window approves and no PIN is of any use.
-        let in_window =
-            doorward_broker::holder(data).is_some_and(|holder| holder.kind == HolderKind::Desktop);
+        let in_window = window_approves(data);
         if status.requests > 0 {
             let waiting = count(status.requests, "agent waits", "agents wait");
             let place = if in_window {

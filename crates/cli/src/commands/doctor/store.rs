@@ -2,11 +2,11 @@
 
 use doorward_broker::control::Request;
 use doorward_broker::views::{ConnectionView, Status, StoreState};
-use doorward_broker::{Clock as _, HolderKind, SystemClock};
+use doorward_broker::{Clock as _, SystemClock};
 use doorward_core::health::Health;
 
 use super::Check;
-use crate::link::{Context, Link, wants_passphrase};
+use crate::link::{Context, Link, wants_passphrase, window_approves};
 use crate::words::{count, health, moment};
 
 /// What the other checks go on with.
@@ -37,7 +37,7 @@ pub(super) async fn check(context: &mut Context, checks: &mut Vec<Check>) -> Fou
     match status.pin_set {
         Some(true) => checks.push(Check::ok("approval PIN", "set")),
         // There the window approves.
-        Some(false) if is_desktop(context) => {}
+        Some(false) if window_approves(&context.folders.data) => {}
         Some(false) => checks.push(Check::warn(
             "approval PIN",
             "not set, so no agent can be approved on this machine",
@@ -149,11 +149,6 @@ async fn opened_if_that_needs_nobody(
         checks.push(Check::failed("passphrase", failure));
     }
     link.ask(Request::Status).await.unwrap_or(status)
-}
-
-fn is_desktop(context: &Context) -> bool {
-    doorward_broker::holder(&context.folders.data)
-        .is_some_and(|holder| holder.kind == HolderKind::Desktop)
 }
 
 fn key(status: &Status, is_running: bool) -> Check {
