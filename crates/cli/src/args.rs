@@ -9,6 +9,7 @@ use doorward_broker::Keys;
 use doorward_broker::handle::LifetimeAsk;
 use doorward_core::grant::Door;
 use doorward_core::name::Name;
+use doorward_core::pattern::ToolPattern;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -217,9 +218,9 @@ pub(crate) struct Limits {
     /// Only paths below this one; may be repeated (door `proxy` only)
     #[arg(long, value_name = "P")]
     pub(crate) path: Vec<String>,
-    /// Only this MCP tool; may be repeated (door `proxy` only)
+    /// Only this MCP tool, or these calls of it: `storage(action=list|details)`; may be repeated (door `proxy` only)
     #[arg(long, value_name = "T")]
-    pub(crate) tool: Vec<String>,
+    pub(crate) tool: Vec<ToolPattern>,
 }
 
 /// How a grant may be used.

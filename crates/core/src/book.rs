@@ -169,6 +169,21 @@ impl Book {
         self.requests.get(&id)
     }
 
+    /// The same book, with the rules that this program has for the providers it knows.
+    #[must_use]
+    pub fn with_rules_of_today(mut self) -> Self {
+        let rows: Vec<_> = self.connections().cloned().collect();
+        for row in rows {
+            let today = row.provider.clone().with_rules_of_today();
+            if today != row.provider {
+                let mut row = Connection::clone(&row);
+                row.provider = today;
+                self.put_connection(&row);
+            }
+        }
+        self
+    }
+
     /// Applies a change that the store has written.
     pub fn apply(&mut self, change: &Change) {
         match change {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentId, ConnectionId, GrantId};
+use crate::pattern::{CallPattern, ToolPattern};
 use crate::problem::{Code, Refusal};
 use crate::time::Timestamp;
 
@@ -68,17 +69,30 @@ pub struct Policy {
     pub path_prefixes: Vec<String>,
     /// Only these HTTP methods, in capitals.
     pub methods: Vec<String>,
-    /// Only these MCP tools.
-    pub tools: Vec<String>,
+    /// Only these MCP tools, or only these calls of them.
+    #[cfg_attr(feature = "bindings", ts(as = "Vec<String>"))]
+    pub tools: Vec<ToolPattern>,
     /// A person is asked for each new call.
     pub ask_each_time: bool,
+    /// A person is asked for these calls.
+    #[cfg_attr(feature = "bindings", ts(as = "Vec<String>"))]
+    pub ask: Vec<CallPattern>,
+    /// These calls are denied, whatever else allows them.
+    #[cfg_attr(feature = "bindings", ts(as = "Vec<String>"))]
+    pub deny: Vec<CallPattern>,
+    /// Calls that mint or manage credentials are allowed too. That widens a grant; it is no limit.
+    pub may_manage_sign_in: bool,
 }
 
 impl Policy {
     /// Whether the policy holds anything back.
     #[must_use]
     pub fn is_limiting(&self) -> bool {
-        *self != Self::default()
+        *self
+            != Self {
+                may_manage_sign_in: self.may_manage_sign_in,
+                ..Self::default()
+            }
     }
 }
 

