@@ -12,6 +12,7 @@ use doorward_core::name::Name;
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::upstream::Upstream;
 use http::{Method, Response};
+use url::Url;
 
 use super::Handle;
 use crate::actor::{AgentMessage, Message};
@@ -156,6 +157,24 @@ impl Entry {
             Some((Base::Other(place), rest))
         });
         found.unwrap_or((Base::Api, sent))
+    }
+
+    /// The address of a base, if the provider has it.
+    #[must_use]
+    pub fn address_of(&self, base: Base) -> Option<&Url> {
+        upstream::address(&self.lease.connection, base).map(|(address, _)| address)
+    }
+
+    /// How paths at the door begin that go to a base.
+    #[must_use]
+    pub fn prefix_of(&self, base: Base) -> &str {
+        match base {
+            Base::Other(place) => {
+                let other = self.upstream().bases.get(place);
+                other.map_or("", |base| base.prefix.as_str())
+            }
+            Base::Api | Base::Mcp | Base::Sse => "",
+        }
     }
 
     /// What the agent's policy says of a call.

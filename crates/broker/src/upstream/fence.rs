@@ -37,7 +37,8 @@ pub(super) fn target(
     Ok(Target { uri, keyed })
 }
 
-fn address(connection: &Connection, base: Base) -> Option<(&Url, bool)> {
+/// The stored address of a base, and whether the credential is sent there.
+pub(crate) fn address(connection: &Connection, base: Base) -> Option<(&Url, bool)> {
     let provider = &connection.provider;
     match base {
         Base::Api => Some((provider.api.as_ref()?, true)),
@@ -102,7 +103,8 @@ fn authority(base: &Url) -> Option<Authority> {
 /// nothing where it is passed on as it is.
 #[must_use]
 pub fn door_path(base: &Url, requested: &str, location: &str) -> Option<DoorPath> {
-    let requested = base.join(requested).ok()?;
+    // Joined as it was sent: a first segment with a colon is no scheme.
+    let requested = Url::parse(&format!("{base}{requested}")).ok()?;
     let is_relative = Url::parse(location).is_err();
     let to = requested.join(location).ok()?;
     let is_own = to.scheme() == base.scheme()

@@ -30,6 +30,7 @@ pub(crate) use self::client::Clients;
 pub use self::cut::CutBody;
 pub(crate) use self::cut::Lease;
 pub(crate) use self::exchange::{Exchange, Traffic};
+pub(crate) use self::fence::address;
 pub use self::fence::{DoorPath, door_path};
 use self::halts::Halts;
 pub(crate) use self::tickets::{Handed, Tickets, is_meant};
