@@ -19,6 +19,8 @@ pub mod random;
 pub mod shell;
 mod start;
 mod today;
+pub mod upstream;
+pub mod uses;
 pub mod views;
 
 pub use clock::{Clock, SteadyClock, SystemClock};

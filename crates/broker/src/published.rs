@@ -48,6 +48,11 @@ impl Meter {
         self.last_used.fetch_max(now.as_millis(), Ordering::Relaxed);
     }
 
+    /// A use that is counted elsewhere.
+    pub(crate) fn touch(&self, now: Timestamp) {
+        self.last_used.fetch_max(now.as_millis(), Ordering::Relaxed);
+    }
+
     pub(crate) fn last_used(&self) -> Option<Timestamp> {
         match self.last_used.load(Ordering::Relaxed) {
             0 => None,

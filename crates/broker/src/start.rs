@@ -14,6 +14,8 @@ use crate::handle::{Handle, Shared};
 use crate::provider::Providers;
 use crate::published::Published;
 use crate::shell::Shell;
+use crate::upstream::Traffic;
+use crate::uses;
 
 /// Enough for every caller that waits at once on a machine; a full mailbox makes the next one wait its turn.
 const MAILBOX: usize = 1024;
@@ -27,6 +29,9 @@ pub enum StartError {
     /// The HTTP client cannot be made.
     #[error("no HTTP client can be made: {0}")]
     Http(#[from] reqwest::Error),
+    /// The machine's certificates cannot be used.
+    #[error("the machine's certificates cannot be used: {0}")]
+    Certificates(String),
 }
 
 impl StartError {
@@ -35,7 +40,7 @@ impl StartError {
     pub fn holder(&self) -> Option<&doorward_store::Holder> {
         match self {
             Self::Open(OpenError::HeldBy { holder, .. }) => Some(holder),
-            Self::Open(_) | Self::Http(_) => None,
+            Self::Open(_) | Self::Http(_) | Self::Certificates(_) => None,
         }
     }
 
@@ -47,6 +52,11 @@ impl StartError {
             Self::Http(error) => Refusal::new(
                 Code::Internal,
                 format!("No HTTP client can be made: {error}."),
+                "Check the machine's certificates; `doorward doctor` looks closer.",
+            ),
+            Self::Certificates(why) => Refusal::new(
+                Code::Internal,
+                format!("The machine's certificates cannot be used: {why}."),
                 "Check the machine's certificates; `doorward doctor` looks closer.",
             ),
         }
@@ -113,6 +123,7 @@ pub async fn start(
         published: arc_swap::ArcSwap::from_pointee(Published::default()),
         clock,
         changes: tokio::sync::watch::Sender::new(0),
+        traffic: Traffic::new().map_err(StartError::Certificates)?,
     });
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let handle = Handle {
@@ -122,6 +133,7 @@ pub async fn start(
     let mut actor = Actor::new(config, store, providers, shell, shared, mailbox);
     actor.unlock_at_start().await;
     watch_clock(handle.mailbox.clone());
+    tokio::spawn(uses::gather(Arc::downgrade(&handle.shared)));
     let task = tokio::spawn(actor.run(messages));
     Ok((handle, Running { task }))
 }

@@ -14,7 +14,7 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use url::form_urlencoded;
 
 use crate::failure::OAuthError;
@@ -30,6 +30,8 @@ pub(crate) struct Gate {
     pub(crate) handle: Handle,
     /// Whether the gateway stops: what would never end by itself ends then.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Places for WebSockets: each outlives the connection it began on.
+    pub(crate) tunnels: Arc<Semaphore>,
 }
 
 /// A request on its way through a route.
@@ -128,7 +130,13 @@ impl Call {
         ))
     }
 
-    async fn bytes(&mut self) -> Result<Bytes, Refusal> {
+    /// The body, which arrives as it is read.
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// The body, whole and within the bound of every route that reads one.
+    pub(crate) async fn bytes(&mut self) -> Result<Bytes, Refusal> {
         let body = Limited::new(std::mem::take(&mut self.body), MOST_BODY).collect();
         match tokio::time::timeout(BODY_TIME, body).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),

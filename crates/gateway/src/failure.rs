@@ -6,6 +6,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use doorward_broker::upstream::CallFailure;
 use doorward_core::problem::{Code, Refusal};
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -15,6 +16,8 @@ use serde::Serialize;
 pub(crate) enum Failure {
     /// As the broker and the guard say it.
     Refused(Refusal),
+    /// As the broker says it of a call that may have been carried out.
+    Unknown(Refusal),
     /// As OAuth says it.
     OAuth(OAuthError),
 }
@@ -33,6 +36,15 @@ impl Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<CallFailure> for Failure {
+    fn from(failure: CallFailure) -> Self {
+        match failure {
+            CallFailure::Refused(refusal) => Self::Refused(refusal),
+            CallFailure::Unknown(refusal) => Self::Unknown(refusal),
+        }
     }
 }
 
@@ -100,8 +112,9 @@ pub(crate) fn speaks_oauth(path: &str) -> bool {
 /// Renders a failure for the request that met it.
 pub(crate) fn render(failure: Failure, path: &str, headers: &HeaderMap) -> Response {
     let mut response = match failure {
-        Failure::Refused(refusal) if !speaks_oauth(path) => problem(&refusal),
-        Failure::Refused(refusal) => oauth(&OAuthError::from(&refusal)),
+        Failure::Refused(refusal) if !speaks_oauth(path) => problem(&refusal, None),
+        Failure::Unknown(refusal) if !speaks_oauth(path) => problem(&refusal, Some("unknown")),
+        Failure::Refused(refusal) | Failure::Unknown(refusal) => oauth(&OAuthError::from(&refusal)),
         Failure::OAuth(error) => oauth(&error),
     };
     if response.status() == StatusCode::UNAUTHORIZED
@@ -120,9 +133,12 @@ struct Problem<'a> {
     detail: &'a str,
     code: &'static str,
     hint: &'a str,
+    /// `unknown` where the call may have been carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
 }
 
-fn problem(refusal: &Refusal) -> Response {
+fn problem(refusal: &Refusal, outcome: Option<&'static str>) -> Response {
     let body = Problem {
         r#type: format!("urn:doorward:problem:{}", refusal.code),
         title: refusal.code.title(),
@@ -130,6 +146,7 @@ fn problem(refusal: &Refusal) -> Response {
         detail: &refusal.detail,
         code: refusal.code.as_str(),
         hint: &refusal.hint,
+        outcome,
     };
     let kind = HeaderValue::from_static("application/problem+json");
     answer(

@@ -12,8 +12,9 @@ use doorward_broker::Handle;
 use doorward_core::decide::serving::{Caller, unauthenticated};
 use doorward_core::key::AgentKey;
 use doorward_core::problem::{Code, Refusal};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderName, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 /// The largest body of any route: none carries more than a few short texts.
@@ -44,6 +45,10 @@ impl Names {
         self.check_host(uri, headers)?;
         check_no_page(headers)?;
         check_form(headers)?;
+        if passes_through(uri.path()) {
+            return check_carries_no_key(uri, headers);
+        }
+        check_length(headers)?;
         check_query(uri.query())
     }
 
@@ -91,9 +96,28 @@ fn check_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Two keys in one request would leave it to chance whose it is. (Two lengths that differ do not
-/// get here: the HTTP library refuses them, and makes one of two that are the same.)
+/// Whether requests to a path go on to a provider: what is in them is its business.
+pub(crate) fn passes_through(path: &str) -> bool {
+    path.starts_with("/proxy/")
+}
+
+/// Two keys in one request would leave it to chance whose it is, and a body that is framed in two ways, or in one that
+/// is not undone here, where it ends. (Two lengths that differ do not get here: the HTTP library refuses them, makes one
+/// of two that are the same, and drops one that stands beside chunks, as RFC 9112 §6.3 lets it.)
 fn check_form(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_plain = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if !is_plain {
+        return Err(Refusal::new(
+            Code::BadRequest,
+            "It cannot be told where the body ends.",
+            "Send `Content-Length`, or `Transfer-Encoding: chunked` and no other coding.",
+        ));
+    }
     if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(Refusal::new(
             Code::BadRequest,
@@ -101,6 +125,29 @@ fn check_form(headers: &HeaderMap) -> Result<(), Refusal> {
             "Send it once.",
         ));
     }
+    Ok(())
+}
+
+/// What goes on to a provider must not hold what opens this door.
+fn check_carries_no_key(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let is_in_target = holds_key(target)
+        || (target.contains('%') && holds_key(&percent_decode_str(target).decode_utf8_lossy()));
+    let is_in_header = headers
+        .iter()
+        .filter(|(name, _)| *name != AUTHORIZATION)
+        .any(|(_, value)| value.to_str().is_ok_and(holds_key));
+    if is_in_target || is_in_header {
+        return Err(Refusal::new(
+            Code::BadRequest,
+            "An agent key stands in the request, outside of its `Authorization` header.",
+            "Send the agent key in the header `Authorization: Bearer dwk_…` alone; it is not for the provider.",
+        ));
+    }
+    Ok(())
+}
+
+fn check_length(headers: &HeaderMap) -> Result<(), Refusal> {
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok());

@@ -23,6 +23,7 @@ pub mod endpoint;
 mod failure;
 mod guard;
 mod pace;
+mod pass;
 pub mod peer;
 mod route;
 pub mod routes;

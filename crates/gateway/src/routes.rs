@@ -6,9 +6,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, any, on};
+use doorward_core::decide::serving::Caller;
 use doorward_core::problem::{Code, Refusal};
 use http::Method;
+use http::header::AUTHORIZATION;
 
 use crate::ask::{Call, Gate};
 use crate::failure::{self, Failure};
@@ -28,7 +30,9 @@ pub enum Access {
 pub struct RouteInfo {
     /// Its method. `GET` answers `HEAD` too.
     pub method: Method,
-    /// Its path; `{name}` stands for one segment.
+    /// Whether it takes every other method as well.
+    pub any_method: bool,
+    /// Its path; `{name}` stands for one segment, `{*path}` for what follows.
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
@@ -37,12 +41,53 @@ pub struct RouteInfo {
 macro_rules! table {
     ($($method:ident $path:literal $access:ident $handler:path;)+) => {
         const ROUTES: &[RouteInfo] = &[$(
-            RouteInfo { method: Method::$method, path: $path, access: Access::$access },
+            RouteInfo {
+                method: method!($method),
+                any_method: is_any!($method),
+                path: $path,
+                access: access!($access),
+            },
         )+];
 
         fn mount(router: Router<Arc<Gate>>) -> Router<Arc<Gate>> {
-            router$(.route($path, on(MethodFilter::$method, mounted!($access $path $handler))))+
+            router$(.route($path, taking!($method mounted!($access $path $handler))))+
         }
+    };
+}
+
+macro_rules! method {
+    (ANY) => {
+        Method::GET
+    };
+    ($method:ident) => {
+        Method::$method
+    };
+}
+
+macro_rules! taking {
+    (ANY $handler:expr) => {
+        any($handler)
+    };
+    ($method:ident $handler:expr) => {
+        on(MethodFilter::$method, $handler)
+    };
+}
+
+macro_rules! is_any {
+    (ANY) => {
+        true
+    };
+    ($method:ident) => {
+        false
+    };
+}
+
+macro_rules! access {
+    (Ticketed) => {
+        Access::Keyed
+    };
+    ($access:ident) => {
+        Access::$access
     };
 }
 
@@ -66,11 +111,27 @@ macro_rules! mounted {
                 }
                 Err(refusal) => (None, Err(Failure::from(refusal))),
             };
-            if let Err(Failure::Refused(refusal)) = &answer {
-                call.gate
-                    .handle
-                    .count_refusal(caller.as_ref(), refusal.code);
-            }
+            count(&call, caller.as_ref(), &answer);
+            finish($path, &call, answer)
+        }
+    };
+    // Keyed, but that a request without a key may show a one-time token of a provider instead.
+    (Ticketed $path:literal $handler:path) => {
+        |State(gate): State<Arc<Gate>>, request: Request| async move {
+            let mut call = Call::new(gate, request);
+            let shown = if call.head.headers.contains_key(AUTHORIZATION) {
+                guard::caller(&call.gate.handle, &call.head.headers).map(Some)
+            } else {
+                Ok(None)
+            };
+            let (caller, answer) = match shown {
+                Ok(caller) => {
+                    let answer = $handler(&mut call, caller.as_ref()).await;
+                    (caller, answer)
+                }
+                Err(refusal) => (None, Err(Failure::from(refusal))),
+            };
+            count(&call, caller.as_ref(), &answer);
             finish($path, &call, answer)
         }
     };
@@ -96,8 +157,11 @@ table! {
     GET "/.well-known/oauth-protected-resource/mcp/{name}" Open route::discovery::mcp_resource;
     GET "/.well-known/oauth-authorization-server" Open route::discovery::server;
 
-    // Later: /proxy/{name}/{*path}, /mcp/{name}, /mcp/{name}/blob, /mcp/{name}/file/{*path},
-    // /sse/{name}, /oauth/authorize, /reconnect/{id}.
+    ANY "/proxy/{name}/" Ticketed route::proxy::forward;
+    ANY "/proxy/{name}/{*path}" Ticketed route::proxy::forward;
+
+    // Later: /mcp/{name}, /mcp/{name}/blob, /mcp/{name}/file/{*path}, /sse/{name}, /oauth/authorize,
+    // /reconnect/{id}.
 }
 
 /// Every route.
@@ -111,6 +175,12 @@ pub(crate) fn router(gate: Arc<Gate>) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .with_state(gate)
+}
+
+fn count(call: &Call, caller: Option<&Caller>, answer: &Result<Response, Failure>) {
+    if let Err(Failure::Refused(refusal) | Failure::Unknown(refusal)) = answer {
+        call.gate.handle.count_refusal(caller, refusal.code);
+    }
 }
 
 fn finish(route: &'static str, call: &Call, answer: Result<Response, Failure>) -> Response {

@@ -30,8 +30,9 @@ use tower_service::Service as _;
 
 use crate::ask::Gate;
 use crate::failure::{self, Failure};
-use crate::guard::Names;
+use crate::guard::{self, Names};
 use crate::pace::{Pace, Paced, Seen};
+use crate::pass::Streams;
 use crate::peer::{self, Peer};
 use crate::routes;
 
@@ -42,10 +43,13 @@ const MOST_CONNECTIONS: usize = 1024;
 const MOST_STRANGERS: usize = 16;
 /// How long requests under way may take when the gateway stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// The largest head of a request: a key, a resource and what HTTP clients add fit many times.
-const MOST_HEAD: usize = 16 * 1024;
-/// The most headers of a request.
-const MOST_HEADERS: usize = 64;
+/// The largest head of a request that goes on to a provider, which has limits of its own; and as much of a body is read
+/// at once.
+const MOST_HEAD: usize = 128 * 1024;
+/// The most headers of such a request.
+const MOST_HEADERS: usize = 256;
+/// As many WebSockets as half of all connections.
+const MOST_TUNNELS: usize = MOST_CONNECTIONS / 2;
 /// After an accept that failed, which is out of files most times, a moment for some to be closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -72,6 +76,7 @@ pub(crate) async fn serve(
     let gate = Arc::new(Gate {
         handle,
         stopping: stopping.clone(),
+        tunnels: Arc::new(Semaphore::new(MOST_TUNNELS)),
     });
     let site = Arc::new(Site {
         router: routes::router(Arc::clone(&gate)),
@@ -158,7 +163,8 @@ async fn converse(
         .max_buf_size(MOST_HEAD)
         .max_headers(MOST_HEADERS)
         .header_read_timeout(None)
-        .serve_connection(io, service);
+        .serve_connection(io, service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut watched = pin!(pace.watch(&site.stopping));
     let mut is_stopping = false;
@@ -208,7 +214,7 @@ async fn refusal_of(peer: Peer) -> Option<Refusal> {
 /// Answers one request: always, and always with the headers that every answer carries.
 async fn answer(
     site: &Site,
-    pace: &Pace,
+    pace: &Arc<Pace>,
     peer: Peer,
     refused: Option<&Refusal>,
     request: Request<Incoming>,
@@ -218,7 +224,8 @@ async fn answer(
         None => site.names.check(request.uri(), request.headers()),
     };
     let mut response = match passed {
-        Ok(()) => routed(site, peer, request).await,
+        Ok(()) if !guard::passes_through(request.uri().path()) && is_long(&request) => too_long(),
+        Ok(()) => routed(site, pace, peer, request).await,
         Err(refusal) => {
             tracing::debug!(code = %refusal.code, "a request did not pass the guard");
             site.gate.handle.count_refusal(None, refusal.code);
@@ -229,13 +236,48 @@ async fn answer(
             )
         }
     };
-    harden(&mut response, refused.is_some());
-    pace.request_answered();
+    if response.extensions_mut().remove::<Streams>().is_none() {
+        harden(&mut response, refused.is_some());
+        pace.request_answered();
+    }
     Ok(response)
 }
 
-async fn routed(site: &Site, peer: Peer, mut request: Request<Incoming>) -> Response {
+/// The largest head of a request to Doorward itself: a key, a resource and what HTTP clients add fit many times.
+const MOST_OWN_HEAD: usize = 16 * 1024;
+/// The most headers of such a request.
+const MOST_OWN_HEADERS: usize = 64;
+
+fn is_long(request: &Request<Incoming>) -> bool {
+    let headers = request.headers();
+    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    headers.len() > MOST_OWN_HEADERS
+        || headers.iter().map(length).sum::<usize>() > MOST_OWN_HEAD
+        || request.uri().path().len() > MOST_OWN_HEAD
+        || request
+            .uri()
+            .query()
+            .is_some_and(|query| query.len() > MOST_OWN_HEAD)
+}
+
+fn too_long() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+async fn routed(
+    site: &Site,
+    pace: &Arc<Pace>,
+    peer: Peer,
+    mut request: Request<Incoming>,
+) -> Response {
     let speaks_oauth = failure::speaks_oauth(request.uri().path());
+    if guard::passes_through(request.uri().path()) {
+        request.extensions_mut().insert(Arc::clone(pace));
+    }
     request.extensions_mut().insert(peer);
     let mut router = site.router.clone();
     caught(async move { router.call(request).await }, speaks_oauth).await

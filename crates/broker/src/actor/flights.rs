@@ -22,7 +22,7 @@ use super::message::FlightEnded;
 use super::noticing::Landing;
 use super::serving::Waiter;
 use super::unsaved::Fresh;
-use super::{Actor, Message, reply};
+use super::{Actor, Message};
 use crate::control::SecretText;
 use crate::courier::{self, Flown, Order};
 use crate::provider::account::{self, Checked};
@@ -338,7 +338,7 @@ impl Actor {
         for waiter in waiters {
             match self.settled(&waiter, now, failure) {
                 Ok(()) => ready.push(waiter),
-                Err(refusal) => reply(waiter.reply, Err(refusal)),
+                Err(refusal) => waiter.refuse(refusal),
             }
         }
         self.hand_out(ready).await;
@@ -351,13 +351,12 @@ impl Actor {
         failure: Option<&Refusal>,
     ) -> Result<(), Refusal> {
         let caller = self.authenticated(&waiter.caller)?;
-        let door = doorward_core::grant::Door::Token;
         let access = serving::access(
             self.book(),
             now,
             &caller,
             waiter.ask.connection.as_ref(),
-            door,
+            waiter.door(),
         )?;
         let connection = access.connection;
         let was_refused = waiter.rejected_generation == Some(connection.generation);

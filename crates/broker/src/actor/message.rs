@@ -21,7 +21,7 @@ use super::{Actor, reply};
 use crate::courier::Flown;
 use crate::handle::{
     ConnectAsk, DeviceAuthorization, LifetimeAsk, PauseTarget, PollAnswer, Proof, RegisteredClient,
-    Rejection, Reply, Terms, TokenAsk,
+    Rejection, Renewal, Reply, Terms, TokenAsk,
 };
 use crate::views::{
     AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified, ConnectionView,
@@ -70,6 +70,10 @@ pub(crate) enum AgentMessage {
         rejection: Rejection,
         reply: Reply<TokenAnswer>,
     },
+    /// A token that can be sent is wanted, for the proxy door.
+    Renew { renewal: Renewal, reply: Reply<()> },
+    /// A token ends soon, and nobody waits for the next.
+    RenewSoon { connection: ConnectionId },
     Register {
         name: ClaimedName,
         redirect_uris: Vec<String>,
@@ -244,6 +248,8 @@ impl Actor {
                 rejection,
                 reply,
             } => self.rejected(caller, rejection, reply).await,
+            AgentMessage::Renew { renewal, reply } => self.renew(renewal, reply).await,
+            AgentMessage::RenewSoon { connection } => self.renew_soon(connection).await,
             AgentMessage::Register {
                 name,
                 redirect_uris,

@@ -15,6 +15,7 @@ mod pacing;
 mod pairing;
 mod people;
 mod programs;
+mod renewing;
 mod revoking;
 mod serving;
 mod unsaved;

@@ -50,6 +50,8 @@ pub(super) struct Pace {
     retries: HashMap<ConnectionId, Vec<Reply<ConnectionView>>>,
     /// The reports of refused tokens that were followed up.
     pub(super) reports: HashMap<ConnectionId, Followed>,
+    /// The refusals seen at the proxy door that were followed up, and of which generation.
+    pub(super) refusals: HashMap<ConnectionId, (u64, Followed)>,
 }
 
 impl Pace {
@@ -192,6 +194,7 @@ impl Actor {
         let now = self.now();
         self.pace.probes.clear();
         self.pace.held.clear();
+        self.shared.traffic.halts.resume_all();
         let plan = scheduling::resume_all(self.book(), now, random::fraction());
         if let Err(refusal) = self.carry_out(plan).await {
             tracing::error!(%refusal, "what had halted could not be set going again");
@@ -247,6 +250,7 @@ impl Actor {
         self.pace.held.clear();
         self.pace.probes.clear();
         self.pace.reports.clear();
+        self.pace.refusals.clear();
         self.pace.forget_next();
     }
 
@@ -283,6 +287,7 @@ impl Actor {
         if self.flights.contains_key(&row.id) {
             return Ok(Some(row.id));
         }
+        self.shared.traffic.halts.resume(row.id);
         let Some(trouble) = &row.trouble else {
             return Ok(None);
         };
@@ -331,5 +336,6 @@ impl Pace {
     pub(super) fn forget(&mut self, id: ConnectionId) {
         self.held.remove(&id);
         self.reports.remove(&id);
+        self.refusals.remove(&id);
     }
 }

@@ -22,7 +22,32 @@ pub(super) struct Waiter {
     pub(super) ask: TokenAsk,
     /// The generation whose token the caller says was refused.
     pub(super) rejected_generation: Option<u64>,
-    pub(super) reply: Reply<TokenAnswer>,
+    pub(super) answering: Answering,
+}
+
+/// What a caller waits for.
+pub(super) enum Answering {
+    /// The token itself, at the token door.
+    Token(Reply<TokenAnswer>),
+    /// That there is one which can be sent, at the proxy door.
+    Sendable(Reply<()>),
+}
+
+impl Waiter {
+    /// The door at which the caller waits.
+    pub(super) fn door(&self) -> Door {
+        match self.answering {
+            Answering::Token(_) => Door::Token,
+            Answering::Sendable(_) => Door::Proxy,
+        }
+    }
+
+    pub(super) fn refuse(self, refusal: Refusal) {
+        match self.answering {
+            Answering::Token(to) => reply(to, Err(refusal)),
+            Answering::Sendable(to) => reply(to, Err(refusal)),
+        }
+    }
 }
 
 impl Actor {
@@ -37,7 +62,7 @@ impl Actor {
             caller,
             ask,
             rejected_generation: None,
-            reply: to,
+            answering: Answering::Token(to),
         };
         let now = self.now();
         let decided = self.authenticated(&waiter.caller).and_then(|caller| {
@@ -56,7 +81,7 @@ impl Actor {
         });
         match decided {
             Err(refusal) | Ok((_, TokenState::Refused(refusal))) => {
-                reply(waiter.reply, Err(refusal));
+                waiter.refuse(refusal);
             }
             Ok((_, TokenState::Fresh)) => self.hand_out(vec![waiter]).await,
             Ok((connection, TokenState::DueButLive)) if waiter.ask.min_valid.is_none() => {
@@ -70,7 +95,7 @@ impl Actor {
     }
 
     /// Begins a refresh that nobody waits for.
-    async fn refresh_ahead(&mut self, connection: ConnectionId) {
+    pub(super) async fn refresh_ahead(&mut self, connection: ConnectionId) {
         if let Err(refusal) = self.begin_flight(connection, Reason::Due).await {
             tracing::warn!(%refusal, %connection, "a refresh ahead of time could not begin");
         }
@@ -81,7 +106,7 @@ impl Actor {
         let now = self.now();
         let mut plan = Plan::nothing();
         let mut noted = std::collections::HashSet::new();
-        for waiter in &waiters {
+        for waiter in waiters.iter().filter(|waiter| waiter.door() == Door::Token) {
             let Ok(caller) = self.authenticated(&waiter.caller) else {
                 continue;
             };
@@ -116,15 +141,22 @@ impl Actor {
         }
         let written = self.carry_out(plan).await;
         for waiter in waiters {
-            let answer = written.clone().and_then(|()| self.handed(&waiter));
-            reply(waiter.reply, answer);
+            match waiter.answering {
+                Answering::Token(to) => {
+                    let handed = written
+                        .clone()
+                        .and_then(|()| self.handed(&waiter.caller, &waiter.ask));
+                    reply(to, handed);
+                }
+                Answering::Sendable(to) => reply(to, Ok(())),
+            }
         }
     }
 
-    fn handed(&self, waiter: &Waiter) -> Result<TokenAnswer, Refusal> {
-        let caller = self.authenticated(&waiter.caller)?;
+    fn handed(&self, caller: &Caller, ask: &TokenAsk) -> Result<TokenAnswer, Refusal> {
+        let caller = self.authenticated(caller)?;
         self.published
-            .token_after_patience(self.now(), &caller, &waiter.ask)
+            .token_after_patience(self.now(), &caller, ask)
     }
 
     pub(super) async fn rejected(
@@ -183,7 +215,7 @@ impl Actor {
                     caller,
                     ask,
                     rejected_generation: Some(generation),
-                    reply: to,
+                    answering: Answering::Token(to),
                 };
                 if !self.flights.contains_key(&connection) {
                     let before = self.pace.reports.get(&connection).copied();

@@ -16,6 +16,7 @@ use doorward_core::plan::Plan;
 use super::consents::Consent;
 use super::unsaved::Unsaved;
 use super::{Actor, LONGEST_REST};
+use crate::uses::Outcome;
 
 /// What is due and cannot be done (a full disk, say) is tried this often.
 const LEAST_REST: Duration = Duration::from_millis(200);
@@ -109,7 +110,11 @@ impl Actor {
         if self.check_unlocked().is_err() {
             return;
         }
-        let plan = self.uses().and(self.key_uses()).and(self.refusals());
+        let plan = self
+            .uses()
+            .and(self.proxy_uses())
+            .and(self.key_uses())
+            .and(self.refusals());
         if let Err(refusal) = self.carry_out(plan).await {
             tracing::error!(%refusal, "counts of use could not be written");
         }
@@ -132,6 +137,38 @@ impl Actor {
                     .connection(grant.connection)
                     .with("tokens", uses.to_string()),
             );
+        }
+        plan
+    }
+
+    /// What went through the proxy door. The sums of a minute arrive here, and nowhere else.
+    fn proxy_uses(&self) -> Plan {
+        let minute = self.shared.traffic.uses.take();
+        if minute.lost > 0 {
+            tracing::warn!(lost = minute.lost, "calls came too fast to be counted");
+        }
+        let mut plan = Plan::nothing();
+        for (kind, sum) in minute.sums {
+            let Some(agent) = self.book().agent(kind.agent) else {
+                continue;
+            };
+            let mut event = AuditEvent::new(AuditKind::Used)
+                .tenant(agent.tenant)
+                .agent(agent.id)
+                .connection(kind.connection)
+                .with("call", kind.label)
+                .with("status", kind.status.to_string())
+                .with("count", sum.count.to_string())
+                .with("bytes_in", sum.bytes_in.to_string())
+                .with("bytes_out", sum.bytes_out.to_string())
+                .with("millis", sum.millis.to_string());
+            if kind.outcome != Outcome::Complete {
+                event = event.with("outcome", kind.outcome.as_str());
+            }
+            if sum.retries > 0 {
+                event = event.with("retries", sum.retries.to_string());
+            }
+            plan = plan.log(event);
         }
         plan
     }

@@ -3,6 +3,7 @@
 //! One half is for agents, the other for the person. A warm token is answered from the published copy; everything else goes through the mailbox.
 
 mod agents;
+mod calls;
 mod person;
 
 use std::sync::Arc;
@@ -14,11 +15,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::actor::Message;
 use crate::clock::Clock;
 use crate::published::Published;
+use crate::upstream::Traffic;
 
 pub use agents::{
     DEFAULT_PATIENCE, DeviceAuthorization, Introspection, PollAnswer, RegisteredClient, Rejection,
     TokenAsk,
 };
+pub use calls::Entry;
+pub(crate) use calls::Renewal;
 pub use person::{ConnectAsk, LifetimeAsk, PauseTarget, Proof, Terms};
 
 /// An answer on its way back from the mailbox.
@@ -29,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) published: arc_swap::ArcSwap<Published>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) changes: tokio::sync::watch::Sender<u64>,
+    pub(crate) traffic: Traffic,
 }
 
 /// The broker, as its callers hold it.

@@ -22,6 +22,13 @@ const QUIET: Duration = Duration::from_mins(20);
 /// password is one too, but means a dead token elsewhere: there the provider's own check decides.
 const NOT_ABOUT_THE_TOKEN: &[&str] = &["10545", "115069"];
 
+/// Whether a 401 that came on a call with the connection's token is about that token, by the code in its body. One on a
+/// call with a link's password is about the password.
+#[must_use]
+pub fn is_about_the_token(code: Option<&str>, with_link_password: bool) -> bool {
+    !with_link_password && !code.is_some_and(|code| NOT_ABOUT_THE_TOKEN.contains(&code))
+}
+
 /// What an agent reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {

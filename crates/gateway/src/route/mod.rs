@@ -8,6 +8,7 @@ pub(crate) mod key;
 pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod pair;
+pub(crate) mod proxy;
 pub(crate) mod register;
 pub(crate) mod token;
 

@@ -11,8 +11,13 @@ use crate::ask::{Answer, Ask};
 use crate::world::{World, unknown_key};
 
 /// A request of the route's method to a path that fits it, with a body that it could read.
-fn ask(route: &RouteInfo) -> Ask {
+fn path_of(route: &RouteInfo) -> String {
     let path = route.path.replace("{name}", "fastio");
+    path.replace("{*path}", "user/me/details/")
+}
+
+fn ask(route: &RouteInfo) -> Ask {
+    let path = path_of(route);
     let ask = Ask::new(route.method.as_str(), &path);
     match (route.method.as_str(), route.path) {
         ("POST", "/v1/token/rejected") => Ask::json(
@@ -35,7 +40,7 @@ fn everything() -> Vec<Ask> {
         "/",
         "/v1",
         "/v1/nothing",
-        "/proxy/fastio/x",
+        "/proxy/fastio",
         "/mcp/fastio",
         "/metrics/more",
         "*",
@@ -106,7 +111,7 @@ async fn open_routes_ask_no_key_and_addresses_are_told_to_nobody_without_one() {
     }
     for path in [
         "/",
-        "/proxy/fastio/x",
+        "/proxy/fastio",
         "/mcp/fastio",
         "/sse/fastio",
         "/metrics/more",
@@ -253,15 +258,19 @@ async fn a_web_page_is_refused_on_every_route() {
 async fn a_secret_in_the_address_is_refused_on_every_route() {
     let (world, key) = World::with_agent().await;
     for route in routes() {
-        let path = route.path.replace("{name}", "fastio");
-        for query in [
+        let path = path_of(route);
+        let passes_through = route.path.starts_with("/proxy/");
+        let secrets = [
             format!("connection={key}"),
             "access_token=x".into(),
             "key=x".into(),
-        ] {
+        ];
+        // What other secrets are called is the provider's business there; an agent key is never.
+        let count = if passes_through { 1 } else { secrets.len() };
+        for query in &secrets[..count] {
             let ask = Ask::new(route.method.as_str(), &format!("{path}?{query}")).key(&key);
             let answer = world.send(&ask).await;
-            assert_refused(&answer, 400, "bad_request", &query);
+            assert_refused(&answer, 400, "bad_request", query);
             assert!(!answer.body.contains(&key), "{}", answer.body);
         }
     }

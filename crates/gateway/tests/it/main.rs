@@ -15,5 +15,8 @@ mod guard;
 mod metrics;
 mod pairing;
 mod port;
+mod proxy;
+mod proxy_trouble;
 mod tokens;
+mod upstream;
 mod world;

@@ -9,7 +9,7 @@ use doorward_broker::shell::Headless;
 use doorward_broker::{
     ApprovalRoom, Clock, Config, Handle, HolderKind, Keys, Running, SystemClock,
 };
-use doorward_core::grant::Door;
+use doorward_core::grant::{Door, Policy};
 use doorward_core::name::Name;
 use doorward_core::secret::Passphrase;
 use doorward_core::time::Timestamp;
@@ -41,7 +41,7 @@ pub(crate) struct World {
     stop: Option<oneshot::Sender<()>>,
     clock: Arc<MovedClock>,
     _broker: Running,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -73,7 +73,7 @@ impl World {
             stop: Some(stop),
             clock,
             _broker: broker,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -93,10 +93,31 @@ impl World {
         (world, key)
     }
 
+    /// The connection `own`, whose API is at the given address, and an agent with its proxy door.
+    pub(crate) async fn with_api(api: &str) -> (Self, String) {
+        let world = Self::empty().await;
+        let folder = world.folder.path().join("providers");
+        std::fs::create_dir_all(&folder).unwrap();
+        let manifest = format!(
+            include_str!("own.toml"),
+            base = world.sim.base_url().trim_end_matches('/'),
+            api = api,
+        );
+        std::fs::write(folder.join("own.toml"), manifest).unwrap();
+        world.connect_to("own", None, "own", "personal").await;
+        let key = world.agent("agent", "own", &[Door::Proxy]).await;
+        (world, key)
+    }
+
     pub(crate) async fn connect(&self, name: &str, tenant: &str) {
+        let base = self.sim.base_url().to_owned();
+        self.connect_to("fastio", Some(base), name, tenant).await;
+    }
+
+    async fn connect_to(&self, provider: &str, base: Option<String>, name: &str, tenant: &str) {
         let ask = ConnectAsk {
-            provider: Some("fastio".to_owned()),
-            base: Some(self.sim.base_url().to_owned()),
+            provider: Some(provider.to_owned()),
+            base,
             scope: None,
             read_only: false,
             tenant: Some(self::name(tenant)),
@@ -124,6 +145,18 @@ impl World {
             .await
             .unwrap()
             .key
+    }
+
+    /// Adds an agent with the proxy door and a policy.
+    pub(crate) async fn limited(&self, agent: &str, connection: &str, policy: Policy) -> String {
+        let terms = Terms {
+            connection: Some(name(connection)),
+            doors: Some(vec![Door::Proxy]),
+            policy,
+            ..Terms::default()
+        };
+        let added = self.handle.add_agent(agent, terms, Proof::Window).await;
+        added.unwrap().key
     }
 
     /// Adds an agent that reads the metrics and returns its key.

@@ -1,0 +1,220 @@
+//! The connections to providers: kept open, shared by all agents, HTTP/1.1 or HTTP/2 as the provider chooses.
+//!
+//! There is no time limit on an answer: a long poll takes its minute and a half, a download its hours. What is limited
+//! is how long it takes to reach a provider, and a provider that vanished is noticed by the keepalive of TCP or of
+//! HTTP/2.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use doorward_core::provider::{AddressRule, is_private_ip};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
+
+use super::BoxError;
+use super::body::OutBody;
+
+/// Name, TCP and TLS together.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// Providers close resting connections after a minute or more: ours are given up before, so that a call seldom meets
+/// one that is being closed.
+const REST: Duration = Duration::from_secs(20);
+/// So many resting connections to one origin; hundreds of agents share them.
+const MOST_RESTING: usize = 128;
+/// After so long without a byte the kernel asks whether the other end is there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Flow control of HTTP/2: as much of one answer may be under way. The small default would make a fast download wait
+/// for every round trip.
+const WINDOW: u32 = 1024 * 1024;
+/// All answers of one connection together.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+type Https<R> = Bounded<HttpsConnector<HttpConnector<R>>>;
+type Pool<R> = Client<Https<R>, OutBody>;
+
+/// Clients for both kinds of addresses. A WebSocket begins on a connection of HTTP/1.1, so each kind has a client that
+/// speaks nothing else.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    public: Pool<PublicOnly>,
+    public_upgrades: Pool<PublicOnly>,
+    typed: Pool<Anywhere>,
+    typed_upgrades: Pool<Anywhere>,
+}
+
+impl Clients {
+    pub(crate) fn new() -> Result<Self, String> {
+        Ok(Self {
+            public: pool(PublicOnly, Kind::Calls)?,
+            public_upgrades: pool(PublicOnly, Kind::Upgrades)?,
+            typed: pool(Anywhere, Kind::Calls)?,
+            typed_upgrades: pool(Anywhere, Kind::Upgrades)?,
+        })
+    }
+
+    pub(super) async fn send(
+        &self,
+        rule: AddressRule,
+        kind: Kind,
+        request: Request<OutBody>,
+    ) -> Result<Response<Incoming>, Error> {
+        match (rule, kind) {
+            (AddressRule::Public, Kind::Calls) => self.public.request(request).await,
+            (AddressRule::Public, Kind::Upgrades) => self.public_upgrades.request(request).await,
+            (AddressRule::Typed, Kind::Calls) => self.typed.request(request).await,
+            (AddressRule::Typed, Kind::Upgrades) => self.typed_upgrades.request(request).await,
+        }
+    }
+}
+
+/// What a connection is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Calls and their answers.
+    Calls,
+    /// A WebSocket.
+    Upgrades,
+}
+
+fn pool<R>(resolver: R, kind: Kind) -> Result<Pool<R>, String>
+where
+    R: Resolver,
+    HttpConnector<R>: Service<Uri>,
+    Https<R>: hyper_util::client::legacy::connect::Connect + Clone,
+{
+    let mut http = HttpConnector::new_with_resolver(resolver);
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_keepalive(Some(KEEPALIVE));
+    http.set_connect_timeout(Some(CONNECT_TIME));
+    let tls = HttpsConnectorBuilder::new()
+        .try_with_platform_verifier()
+        .map_err(|error| error.to_string())?;
+    let schemes = if R::IS_PUBLIC {
+        tls.https_only()
+    } else {
+        tls.https_or_http()
+    };
+    let https = match kind {
+        Kind::Calls => schemes.enable_all_versions().wrap_connector(http),
+        Kind::Upgrades => schemes.enable_http1().wrap_connector(http),
+    };
+    Ok(Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(REST)
+        .pool_max_idle_per_host(MOST_RESTING)
+        .http2_initial_stream_window_size(WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .build(Bounded(https)))
+}
+
+/// A connector that gives up after [`CONNECT_TIME`]: a name server or a handshake can hang as well as a connection.
+#[derive(Clone)]
+struct Bounded<C>(C);
+
+impl<C> Service<Uri> for Bounded<C>
+where
+    C: Service<Uri>,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let connecting = self.0.call(to);
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT_TIME, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err("it takes too long to connect".into()),
+            }
+        })
+    }
+}
+
+type Addresses = std::vec::IntoIter<SocketAddr>;
+type Resolving = Pin<Box<dyn Future<Output = io::Result<Addresses>> + Send>>;
+
+trait Resolver:
+    Service<Name, Response = Addresses, Error = io::Error, Future = Resolving>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// Whether it finds public addresses alone.
+    const IS_PUBLIC: bool;
+}
+
+/// Finds public addresses alone: a public name that points into the person's own network is how a hostile provider
+/// would reach it.
+#[derive(Clone)]
+struct PublicOnly;
+
+/// Finds every address.
+#[derive(Clone)]
+struct Anywhere;
+
+impl Resolver for PublicOnly {
+    const IS_PUBLIC: bool = true;
+}
+
+impl Resolver for Anywhere {
+    const IS_PUBLIC: bool = false;
+}
+
+impl Service<Name> for PublicOnly {
+    type Response = Addresses;
+    type Error = io::Error;
+    type Future = Resolving;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let mut found = look_up(&name).await?;
+            found.retain(|address| !is_private_ip(address.ip()));
+            if found.is_empty() {
+                return Err(io::Error::other("the name has no public address"));
+            }
+            Ok(found.into_iter())
+        })
+    }
+}
+
+impl Service<Name> for Anywhere {
+    type Response = Addresses;
+    type Error = io::Error;
+    type Future = Resolving;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Resolving {
+        Box::pin(async move { Ok(look_up(&name).await?.into_iter()) })
+    }
+}
+
+async fn look_up(name: &Name) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect())
+}

@@ -1,0 +1,172 @@
+//! Which headers pass, in either direction.
+//!
+//! Headers about the connection (RFC 9110 §7.6.1) are between two neighbours and stay there. Beyond that an agent
+//! cannot say who it is to the provider, as the door says that; and a provider cannot set cookies, start a sign-in or
+//! give rules to a browser under the door's own address.
+
+use doorward_core::secret::AccessToken;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
+    HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE,
+    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// What an agent's headers do not carry to the provider, beyond what is about the connection.
+const NOT_TO_PROVIDER: [HeaderName; 9] = [
+    AUTHORIZATION,
+    COOKIE,
+    HeaderName::from_static("cookie2"),
+    HOST,
+    // Answered here: the agent is told to go on once the provider is reached.
+    EXPECT,
+    FORWARDED,
+    HeaderName::from_static("via"),
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("proxy"),
+];
+
+/// What a provider's headers do not carry to the agent, beyond what is about the connection.
+const NOT_TO_AGENT: [HeaderName; 10] = [
+    SET_COOKIE,
+    HeaderName::from_static("set-cookie2"),
+    WWW_AUTHENTICATE,
+    HeaderName::from_static("authentication-info"),
+    HeaderName::from_static("alt-svc"),
+    STRICT_TRANSPORT_SECURITY,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+];
+
+/// What an agent's headers become on their way out.
+pub(super) fn to_provider(headers: &mut HeaderMap, upgrades: bool) {
+    let wants_trailers = names(headers, &TE).any(|name| name.eq_ignore_ascii_case("trailers"));
+    without_hop_by_hop(headers);
+    for name in NOT_TO_PROVIDER {
+        headers.remove(name);
+    }
+    without_prefixed(headers, "x-forwarded-");
+    without_own_preferences(headers);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if upgrades {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
+
+/// What a provider's headers become on their way to the agent.
+pub(super) fn to_agent(headers: &mut HeaderMap, upgrades: bool) {
+    without_hop_by_hop(headers);
+    for name in NOT_TO_AGENT {
+        headers.remove(name);
+    }
+    without_prefixed(headers, "access-control-");
+    if upgrades {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
+
+/// Puts the credential in.
+pub(super) fn sign(headers: &mut HeaderMap, access: &AccessToken) -> bool {
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(7 + access.expose().len()));
+    text.push_str("Bearer ");
+    text.push_str(access.expose());
+    let Ok(mut value) = HeaderValue::from_str(&text) else {
+        return false;
+    };
+    value.set_sensitive(true);
+    headers.insert(AUTHORIZATION, value);
+    true
+}
+
+/// An answer that is looked into here must be readable.
+pub(super) fn ask_for_plain(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
+/// Whether a request asks for a WebSocket.
+#[must_use]
+pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    names(headers, &UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"))
+        && names(headers, &CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
+}
+
+/// The names in a header that is a list.
+fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .map(|name| name.split(';').next().unwrap_or_default().trim())
+}
+
+fn without_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = names(headers, &CONNECTION)
+            .filter_map(|name| name.parse().ok())
+            // The length frames the body, and naming it would leave the next one to guess.
+            .filter(|name| *name != CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+fn without_prefixed(headers: &mut HeaderMap, prefix: &str) {
+    let is_there = |name: &&HeaderName| name.as_str().starts_with(prefix);
+    if headers.keys().any(|name| is_there(&name)) {
+        let named: Vec<_> = headers.keys().filter(is_there).cloned().collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+}
+
+/// `Prefer: wait` is a wish about this door's own waiting. Other preferences are the provider's business.
+fn without_own_preferences(headers: &mut HeaderMap) {
+    if !headers.contains_key(PREFER) {
+        return;
+    }
+    let is_own = |wish: &str| {
+        let name = wish.split(['=', ';']).next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("wait")
+    };
+    let others: Vec<HeaderValue> = headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| {
+            let text = value.to_str().ok()?;
+            let left: Vec<_> = text.split(',').filter(|wish| !is_own(wish)).collect();
+            HeaderValue::from_str(left.join(",").trim())
+                .ok()
+                .filter(|value| !value.is_empty())
+        })
+        .collect();
+    headers.remove(PREFER);
+    for value in others {
+        headers.append(PREFER, value);
+    }
+}
