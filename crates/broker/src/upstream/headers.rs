@@ -17,7 +17,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What an agent's headers do not carry to the provider, beyond what is about the connection.
-const NOT_TO_PROVIDER: [HeaderName; 9] = [
+const NOT_TO_PROVIDER: [HeaderName; 14] = [
     AUTHORIZATION,
     COOKIE,
     HeaderName::from_static("cookie2"),
@@ -28,6 +28,12 @@ const NOT_TO_PROVIDER: [HeaderName; 9] = [
     HeaderName::from_static("via"),
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("proxy"),
+    // They would make another call of the one that was judged.
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
 ];
 
 /// What a provider's headers do not carry to the agent, beyond what is about the connection.
