@@ -57,7 +57,7 @@ impl SimBuilder {
         let control_listener = door::bind(self.control_port).await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let control_url = format!("http://{}", control_listener.local_addr()?);
-        let site = Arc::new(Site::new(origin, self.knobs));
+        let site = Arc::new(Site::new(origin, None, self.knobs));
         let door = Arc::new(Door::open(
             listener,
             site.clone(),

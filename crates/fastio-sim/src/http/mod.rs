@@ -2,14 +2,17 @@
 
 pub(crate) mod account;
 pub(crate) mod authorize;
+pub(crate) mod call;
 pub(crate) mod course;
 pub(crate) mod discovery;
+pub(crate) mod downloads;
 pub(crate) mod edge;
 pub(crate) mod envelope;
 pub(crate) mod fields;
 pub(crate) mod limits;
 pub(crate) mod registration;
 pub(crate) mod sessions;
+pub(crate) mod shelf;
 pub(crate) mod site;
 pub(crate) mod storage;
 pub(crate) mod token;
@@ -21,17 +24,25 @@ use axum::routing::{get, post};
 use crate::consent;
 use crate::http::envelope::Refusal;
 use crate::http::site::SharedSite;
+use crate::mcp;
 
 /// Every path that the simulator serves. Slashes at the end count, as they do at Fast.io.
 pub(crate) fn router(site: SharedSite) -> Router {
     let authorization_server = get(discovery::authorization_server);
     let protected_resource = get(discovery::protected_resource);
+    let api = Router::new()
+        .nest("/current", api_routes())
+        .fallback(async || Refusal::UnknownRoute)
+        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(site.clone());
     Router::new()
         .route("/.well-known/oauth-authorization-server", authorization_server.clone())
         .route("/.well-known/oauth-authorization-server/", authorization_server)
         .route("/.well-known/oauth-protected-resource", protected_resource.clone())
         .route("/.well-known/oauth-protected-resource/", protected_resource)
         .merge(consent::routes())
+        .merge(mcp::routes(&site, api))
         .nest("/current", api_routes())
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
@@ -75,9 +86,10 @@ fn api_routes() -> Router<SharedSite> {
         )
         .route(
             "/workspace/{id}/storage/{node}/requestread/",
-            get(storage::request_read),
+            get(downloads::request_read),
         )
-        .route("/workspace/{id}/storage/{node}/read/", get(storage::read))
+        .route("/workspace/{id}/storage/{node}/read/", get(downloads::read))
+        .merge(shelf::routes())
         .route("/upload/", post(storage::upload))
         .route("/ping/", get(account::ping))
         .route("/system/status/", get(account::system_status))

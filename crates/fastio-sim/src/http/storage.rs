@@ -1,9 +1,7 @@
 //! Files: listing, details, download and small uploads.
 
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Uri};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -16,8 +14,7 @@ use crate::http::envelope::{Refusal, Reply};
 use crate::http::fields::Fields;
 use crate::http::site::SharedSite;
 use crate::scope::Mode;
-use crate::secret::{Fingerprint, random_profile_id, random_token};
-use crate::world::Download;
+use crate::secret::random_profile_id;
 use crate::world::catalogue::{Node, ROOT};
 
 /// How long a download token lives.
@@ -68,66 +65,6 @@ pub(crate) async fn details(
     Ok(Reply::new(json!({ "node": node_description(node) })))
 }
 
-/// Trades the bearer token for one that opens a single file and may stand in a URL.
-pub(crate) async fn request_read(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    Path((workspace_id, node_id)): Path<(String, String)>,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let expires_at = site.now() + DOWNLOAD_LIFETIME;
-    let mut world = site.world();
-    open_workspace(&world, &caller, &workspace_id, Mode::Read)?
-        .node(&node_id)
-        .filter(|node| node.content.is_some())
-        .ok_or(Refusal::NotFound("file"))?;
-    let token = random_token();
-    world.downloads.insert(
-        Fingerprint::of(&token),
-        Download {
-            workspace_id,
-            node_id,
-            expires_at,
-        },
-    );
-    Ok(Reply::new(json!({ "token": token })))
-}
-
-pub(crate) async fn read(
-    State(site): State<SharedSite>,
-    Path((workspace_id, node_id)): Path<(String, String)>,
-    uri: Uri,
-) -> Result<Response, Refusal> {
-    let fields = Fields::of_query(&uri);
-    let token = fields
-        .given("token")
-        .ok_or_else(|| Refusal::missing("token"))?;
-    let now = site.now();
-    let world = site.world();
-    world
-        .downloads
-        .get(&Fingerprint::of(token))
-        .filter(|download| {
-            download.workspace_id == workspace_id
-                && download.node_id == node_id
-                && now < download.expires_at
-        })
-        .ok_or(Refusal::InvalidToken("The download token is not valid."))?;
-    let node = world
-        .catalogue
-        .workspace(&workspace_id)
-        .and_then(|workspace| workspace.node(&node_id))
-        .ok_or(Refusal::NotFound("file"))?;
-    let content = node.content.as_ref().ok_or(Refusal::NotFound("file"))?;
-    let media_type = HeaderValue::from_str(&content.media_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let headers = [
-        (CONTENT_TYPE, media_type),
-        (CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
-    ];
-    Ok((headers, content.bytes.clone()).into_response())
-}
-
 pub(crate) async fn upload(
     State(site): State<SharedSite>,
     headers: HeaderMap,
@@ -153,9 +90,9 @@ pub(crate) async fn upload(
         .to_owned();
     let workspace = world
         .catalogue
-        .workspace_mut(&form.workspace_id)
+        .place_mut(&form.workspace_id)
         .ok_or(Refusal::NotFound("workspace"))?;
-    let file_id = workspace.add_file(&form.name, parent, form.chunk, now);
+    let file_id = workspace.add(&form.name, parent, Some(form.chunk.into()), now);
     Ok(Reply::new(
         json!({ "id": random_profile_id(), "new_file_id": file_id }),
     ))
@@ -258,7 +195,7 @@ impl ListWindow {
         nodes.sort_by(|one, other| {
             let by_field = match self.sort_by.as_str() {
                 "size" => one.size().cmp(&other.size()),
-                "type" => one.content.is_some().cmp(&other.content.is_some()),
+                "type" => one.is_file().cmp(&other.is_file()),
                 "name" => one.name.cmp(&other.name),
                 _ => one.modified.cmp(&other.modified),
             };
@@ -312,10 +249,10 @@ fn node_description(node: &Node) -> Value {
     json!({
         "id": node.id,
         "name": node.name,
-        "type": if node.content.is_some() { "file" } else { "folder" },
+        "type": if node.is_file() { "file" } else { "folder" },
         "parent": node.parent,
         "size": node.size(),
-        "mimetype": node.content.as_ref().map(|content| content.media_type.as_str()),
+        "mimetype": node.content().map(|content| content.media_type.as_str()),
         "created": modified,
         "modified": modified,
     })

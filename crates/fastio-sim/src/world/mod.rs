@@ -3,14 +3,22 @@
 //! The parts are plain data with plain methods that take `now`; handlers lock the world, call them
 //! and render. Nothing here waits, so the lock is never held across an await.
 
+pub(crate) mod activity;
 pub(crate) mod asks;
 pub(crate) mod catalogue;
 pub(crate) mod clients;
+pub(crate) mod desk;
+pub(crate) mod effects;
+pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod shelves;
+pub(crate) mod sighting;
+pub(crate) mod stored;
 pub(crate) mod traffic;
 
 use std::collections::HashMap;
 
+use axum::http::request::Parts;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -47,7 +55,7 @@ pub enum SecretKind {
 /// The right to download one file once it was asked for with a token.
 #[derive(Debug)]
 pub(crate) struct Download {
-    pub(crate) workspace_id: String,
+    pub(crate) place: crate::http::call::Place,
     pub(crate) node_id: String,
     pub(crate) expires_at: OffsetDateTime,
 }
@@ -62,6 +70,13 @@ pub(crate) struct World {
     pub(crate) traffic: traffic::Traffic,
     pub(crate) downloads: HashMap<Fingerprint, Download>,
     pub(crate) secrets: Vec<IssuedSecret>,
+    pub(crate) keys: keys::Keys,
+    pub(crate) shelves: shelves::Shelves,
+    pub(crate) desk: desk::Desk,
+    pub(crate) effects: effects::Effects,
+    pub(crate) activity: activity::Activity,
+    /// What reached the second origin.
+    pub(crate) strayed: Vec<traffic::LoggedRequest>,
 }
 
 impl World {
@@ -75,7 +90,24 @@ impl World {
             traffic: traffic::Traffic::new(),
             downloads: HashMap::new(),
             secrets: Vec::new(),
+            keys: keys::Keys::default(),
+            shelves: shelves::Shelves::default(),
+            desk: desk::Desk::default(),
+            effects: effects::Effects::default(),
+            activity: activity::Activity::default(),
+            strayed: Vec::new(),
         }
+    }
+
+    /// What a request carries, by what is known now.
+    pub(crate) fn sighting(&self, parts: &Parts, now: OffsetDateTime) -> sighting::Sighting {
+        let known = sighting::Known {
+            ledger: &self.ledger,
+            keys: &self.keys,
+            knobs: &self.knobs,
+            now,
+        };
+        sighting::Sighting::of(parts, &known)
     }
 
     /// Remembers a secret for the byte scans of tests.
