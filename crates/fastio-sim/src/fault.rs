@@ -98,6 +98,15 @@ pub enum Hang {
     AfterWork,
 }
 
+/// What happens to the body of an answer after so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Interruption {
+    /// It breaks off.
+    Cut(u64),
+    /// It stands still.
+    Stall(u64),
+}
+
 /// A window of 429s. It opens with the first matching request and every matching request until its
 /// end is refused with the same end, so a client that waits exactly as long as it was told succeeds
 /// and one that does not is seen to be refused again.
@@ -303,6 +312,12 @@ impl Fault {
     pub fn rate_limit(mut self, window_s: u64, header: LimitForm) -> Self {
         self.rate_limit = Some(RateLimit { window_s, header });
         self
+    }
+
+    /// What it does to the body of an answer.
+    pub(crate) fn interruption(&self) -> Option<Interruption> {
+        let cut = self.cut_after_bytes.map(Interruption::Cut);
+        cut.or_else(|| self.stall_after_bytes.map(Interruption::Stall))
     }
 
     /// Whether the `candidate`-th matching request, counted from 1, is struck.

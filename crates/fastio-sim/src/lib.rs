@@ -45,7 +45,7 @@ mod world;
 
 pub use browser::{Consent, ConsentError};
 pub use fault::{Fault, Hang, LimitForm, RateLimit};
-pub use inspect::{Probe, SessionView};
+pub use inspect::{LockView, Probe, SessionView};
 pub use kind::{Group, Kind, Selector};
 pub use knobs::{
     AccessTokenForm, ErrorRedirectState, ExpiresHeader, ExpiresIn, KnobError, Knobs,

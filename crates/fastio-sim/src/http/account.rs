@@ -147,35 +147,8 @@ pub(crate) async fn workspaces(
     page("workspaces", reached, &Fields::of_query(&uri))
 }
 
-pub(crate) async fn workspace(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let world = site.world();
-    let workspace = open_workspace(&world, &caller, &id, Mode::Read)?;
-    Ok(Reply::new(
-        json!({ "workspace": workspace_description(workspace) }),
-    ))
-}
-
-/// A workspace that the caller may use in `mode`. One that does not exist is refused like one that
-/// is out of reach, unless the caller reaches everything.
-pub(crate) fn open_workspace<'w>(
-    world: &'w World,
-    caller: &Caller,
-    id: &str,
-    mode: Mode,
-) -> Result<&'w Workspace, Refusal> {
-    let place = Place {
-        id: id.to_owned(),
-        is_share: false,
-    };
-    reach(world, caller, &place, mode)
-}
-
-/// The same for a workspace or a share.
+/// A workspace or a share that the caller may use in `mode`. One that does not exist is refused like
+/// one that is out of reach, unless the caller reaches everything.
 pub(crate) fn reach<'w>(
     world: &'w World,
     caller: &Caller,
@@ -215,16 +188,19 @@ fn reached_workspaces<'w>(
     })
 }
 
-fn org_description(org: &Org) -> Value {
+pub(crate) fn org_description(org: &Org) -> Value {
     json!({ "id": org.id, "name": org.name, "domain": org.domain })
 }
 
-fn workspace_description(workspace: &Workspace) -> Value {
+pub(crate) fn workspace_description(workspace: &Workspace) -> Value {
     json!({
         "id": workspace.id,
         "name": workspace.name,
         "folder_name": workspace.folder_name,
         "org_id": workspace.org_id,
+        "shared_from": workspace.shared_from,
+        "intelligence": workspace.intelligence,
+        "archived": workspace.archived,
     })
 }
 

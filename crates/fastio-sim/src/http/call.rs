@@ -4,7 +4,7 @@
 //! Fast.io takes parameters from the query, from a form body on any method, and from JSON for a few
 //! endpoints; a handler that asks for `name` does not care. The query comes first.
 
-use axum::extract::{FromRequest, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts as _, OriginalUri, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -39,15 +39,17 @@ impl FromRequest<SharedSite> for Call {
     async fn from_request(request: Request, site: &SharedSite) -> Result<Self, Refusal> {
         let caller = site.caller(request.headers())?;
         let (mut parts, body) = request.into_parts();
-        let named = <Path<HashMap<String, String>> as axum::extract::FromRequestParts<
-            SharedSite,
-        >>::from_request_parts(&mut parts, site)
-        .await
-        .map_or_else(|_| HashMap::new(), |Path(named)| named);
+        let named = Path::<HashMap<String, String>>::from_request_parts(&mut parts, site)
+            .await
+            .map_or_else(|_| HashMap::new(), |Path(named)| named);
         let body = body
             .collect()
             .await
             .map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
+        let original = parts
+            .extensions
+            .get::<OriginalUri>()
+            .map_or_else(|| parts.uri.clone(), |original| original.0.clone());
         let is_json = parts
             .headers
             .get(CONTENT_TYPE)
@@ -62,16 +64,15 @@ impl FromRequest<SharedSite> for Call {
         Ok(Self {
             site: site.clone(),
             caller,
-            // The router has taken `/current` off.
-            path: parts
-                .uri
+            path: original
                 .path()
+                .trim_start_matches("/current/")
                 .split('/')
                 .filter(|part| !part.is_empty())
                 .map(str::to_owned)
                 .collect(),
             named,
-            query: Fields::of_query(&parts.uri),
+            query: Fields::of_query(&original),
             form,
             json,
         })
@@ -110,7 +111,9 @@ impl Call {
             Value::String(text) if text.is_empty() => None,
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
-            other => Some(other.to_string()),
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                Some(other.to_string())
+            }
         };
         self.query
             .given(name)

@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::fault::{Fault, Hang};
+use crate::fault::{Fault, Hang, Interruption};
 use crate::http::edge::Closed;
 use crate::http::envelope::Refusal;
 use crate::http::site::SharedSite;
@@ -31,7 +31,7 @@ pub(crate) struct Course<'a> {
     /// Sees every release since before the request was admitted, so none can be missed.
     pub(crate) releases: watch::Receiver<u64>,
     /// What a fault does to the body of the answer.
-    pub(crate) in_body: Option<Progress>,
+    pub(crate) in_body: Option<Interruption>,
 }
 
 impl Course<'_> {
@@ -66,26 +66,27 @@ impl Course<'_> {
             self.note(Progress::DroppedAfterWork, Some(response.status()));
             return Err(Closed);
         }
-        Ok(self.strike_body(&fault, response))
+        self.in_body = fault.interruption();
+        Ok(response)
     }
 
-    /// Lets the body of an answer end, or stand still, before its end.
-    fn strike_body(&mut self, fault: &Fault, response: Response) -> Response {
-        let releases = self.releases.clone();
-        if let Some(bytes) = fault.cut_after_bytes {
-            self.in_body = Some(Progress::CutInBody);
-            response.map(|body| interrupted(body, bytes, None))
-        } else if let Some(bytes) = fault.stall_after_bytes {
-            self.in_body = Some(Progress::StalledInBody);
-            response.map(|body| interrupted(body, bytes, Some(releases)))
-        } else {
-            response
+    /// Notes that the answer is on its way, and lets its body break off or stand still if the fault
+    /// says so.
+    pub(crate) fn send_off(&self, response: Response) -> Response {
+        let progress = match self.in_body {
+            None => Progress::Answered,
+            Some(Interruption::Cut(_)) => Progress::CutInBody,
+            Some(Interruption::Stall(_)) => Progress::StalledInBody,
+        };
+        self.note(progress, Some(response.status()));
+        match self.in_body {
+            None => response,
+            Some(Interruption::Cut(bytes)) => response.map(|body| interrupted(body, bytes, None)),
+            Some(Interruption::Stall(bytes)) => {
+                let releases = self.releases.clone();
+                response.map(|body| interrupted(body, bytes, Some(releases)))
+            }
         }
-    }
-
-    /// Notes that the answer is on its way.
-    pub(crate) fn note_answer(&self, status: StatusCode) {
-        self.note(self.in_body.unwrap_or(Progress::Answered), Some(status));
     }
 
     /// Notes in the log how far the request has come.

@@ -4,12 +4,12 @@
 use std::io;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, IF_RANGE, RANGE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::unfold;
 use serde_json::json;
@@ -56,7 +56,7 @@ pub(crate) async fn read(
     State(site): State<SharedSite>,
     method: Method,
     headers: HeaderMap,
-    uri: Uri,
+    OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Refusal> {
     let fields = Fields::of_query(&uri);
     let token = fields
@@ -64,7 +64,7 @@ pub(crate) async fn read(
         .ok_or_else(|| Refusal::missing("token"))?;
     let now = site.now();
     let path: Vec<&str> = uri.path().split('/').collect();
-    let [_, kind, id, _, node, ..] = path[..] else {
+    let [_, _, kind, id, _, node, ..] = path[..] else {
         return Err(Refusal::UnknownRoute);
     };
     let place = Place {

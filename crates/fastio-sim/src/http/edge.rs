@@ -193,8 +193,7 @@ async fn answer(
     if let Ok(value) = HeaderValue::from_str(&http_date(now)) {
         headers.insert(DATE, value);
     }
-    course.note_answer(response.status());
-    Ok(response)
+    Ok(course.send_off(response))
 }
 
 /// The names of all parameters, sorted. A multipart or JSON body has none that could be told here.

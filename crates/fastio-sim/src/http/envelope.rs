@@ -284,7 +284,8 @@ pub(crate) fn render(mut response: Response, knobs: &Knobs, occasion: &Occasion<
     let body = match enveloped {
         Enveloped::Success(Reply(mut fields)) => {
             fields.insert("result".to_owned(), Value::Bool(true));
-            fields.insert("status".to_owned(), Value::from("ok"));
+            // A few endpoints have a `status` of their own.
+            fields.entry("status").or_insert_with(|| Value::from("ok"));
             fields.insert("current_api_version".to_owned(), Value::from("1.0"));
             fields.insert(
                 "server_date".to_owned(),

@@ -14,6 +14,7 @@ use crate::http::envelope::{Refusal, Reply};
 use crate::http::site::SharedSite;
 use crate::scope::Mode;
 use crate::world::World;
+use crate::world::shelves::Record;
 
 /// The collections of each kind of entity.
 const COLLECTIONS: [(&str, &[&str]); 5] = [
@@ -82,9 +83,7 @@ async fn list(call: Call) -> Result<Reply, Refusal> {
     let world = call.site.world();
     let (shelf, name) = shelf(&call, &world, Mode::Read)?;
     let all = world.shelves.all(&shelf);
-    let shown = all
-        .iter()
-        .map(super::super::world::shelves::Record::description);
+    let shown = all.iter().map(Record::description);
     page(&name, shown.collect(), call.query())
 }
 

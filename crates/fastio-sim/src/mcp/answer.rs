@@ -1,5 +1,7 @@
 //! How results read: Markdown for people, and the same with hints as structured content.
 
+use std::fmt::Write as _;
+
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
@@ -80,22 +82,25 @@ fn next_steps(title: &str) -> [&'static str; 1] {
     }
 }
 
-/// Lists of things as tables, everything else as a line of its own.
+/// Lists of things as tables, everything else as a line of its own. Writing to a string cannot fail.
 fn table(text: &mut String, fields: &Map<String, Value>) {
     for (name, value) in fields {
         if name.starts_with('_') {
             continue;
         }
-        match value {
-            Value::Array(rows) if rows.iter().any(Value::is_object) => {
-                text.push_str(&format!("\n### {name}\n\n| id | name |\n|---|---|\n"));
-                for row in rows {
-                    let cell = |key: &str| row[key].as_str().unwrap_or("").replace('|', "\\|");
-                    text.push_str(&format!("| {} | {} |\n", cell("id"), cell("name")));
-                }
+        if let Some(rows) = value
+            .as_array()
+            .filter(|rows| rows.iter().any(Value::is_object))
+        {
+            let _ = write!(text, "\n### {name}\n\n| id | name |\n|---|---|\n");
+            for row in rows {
+                let cell = |key: &str| row[key].as_str().unwrap_or("").replace('|', "\\|");
+                let _ = writeln!(text, "| {} | {} |", cell("id"), cell("name"));
             }
-            Value::String(value) => text.push_str(&format!("\n- **{name}**: {value}")),
-            other => text.push_str(&format!("\n- **{name}**: `{other}`")),
+        } else if let Some(value) = value.as_str() {
+            let _ = write!(text, "\n- **{name}**: {value}");
+        } else {
+            let _ = write!(text, "\n- **{name}**: `{value}`");
         }
     }
 }

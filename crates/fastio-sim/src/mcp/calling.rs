@@ -87,7 +87,9 @@ pub(crate) fn text(arguments: &JsonObject, name: &str) -> Option<String> {
     match arguments.get(name)? {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(other.to_string())
+        }
     }
 }
 
@@ -135,8 +137,7 @@ fn form(fields: Vec<(String, Value)>) -> Payload {
 }
 
 fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

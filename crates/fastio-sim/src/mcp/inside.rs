@@ -9,6 +9,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value, json};
 
+use crate::http::edge::Arrived;
 use crate::http::envelope::{Occasion, render};
 use crate::http::site::SharedSite;
 
@@ -76,7 +77,7 @@ impl Inside {
     /// Asks the API in the name of whoever holds `token`.
     pub(crate) async fn ask(&self, ask: Ask, token: Option<&str>) -> Outcome {
         let method = ask.method.clone();
-        let Ok(request) = self.request(ask, token) else {
+        let Ok(mut request) = self.request(ask, token) else {
             return Outcome {
                 status: StatusCode::BAD_REQUEST,
                 body: json!({
@@ -86,6 +87,8 @@ impl Inside {
             };
         };
         let path = request.uri().path().to_owned();
+        let newest = self.site.world().traffic.last_sequence();
+        request.extensions_mut().insert(Arrived(newest));
         let response = match TowerToHyperService::new(self.api.clone())
             .call(request)
             .await

@@ -8,6 +8,7 @@ mod answer;
 mod calling;
 mod catalogue;
 mod confirming;
+pub(crate) mod examples;
 mod inside;
 mod operations;
 mod own;
@@ -66,7 +67,7 @@ pub(crate) fn routes(site: &SharedSite, api: Router) -> Router<SharedSite> {
     };
     let sessions = Sessions::default();
     let legacy = sse::Sessions::default();
-    let side = Side {
+    let bytes = Side {
         site: site.clone(),
         sessions: sessions.clone(),
         legacy: legacy.clone(),
@@ -99,7 +100,7 @@ pub(crate) fn routes(site: &SharedSite, api: Router) -> Router<SharedSite> {
     }
     router
         .merge(sse::routes(site, inside, legacy))
-        .merge(side_routes(side))
+        .merge(side_routes(bytes))
 }
 
 fn side_routes(side: Side) -> Router<SharedSite> {

@@ -343,10 +343,11 @@ fn guides() -> CallToolResult {
 
 /// The guide as a whole, for the resource of it.
 pub(crate) fn whole_guide() -> String {
-    GUIDES
+    let parts: Vec<String> = GUIDES
         .iter()
         .map(|(name, guide)| format!("## {name}\n\n{guide}\n"))
-        .collect()
+        .collect();
+    parts.concat()
 }
 
 pub(crate) fn members(value: Value) -> Map<String, Value> {

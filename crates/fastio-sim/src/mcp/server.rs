@@ -153,12 +153,14 @@ impl Fastio {
 
     fn shape(&self, context: &RequestContext<RoleServer>) -> Shape {
         match (self.entrance, self.site().world().knobs.mcp_catalogue) {
-            (Entrance::Tools, _) => Shape::Named,
-            (Entrance::Code, _) => Shape::Code,
-            (_, McpCatalogue::Named) => Shape::Named,
-            (_, McpCatalogue::Code) => Shape::Code,
-            (_, McpCatalogue::Whole) => Shape::Whole,
-            (_, McpCatalogue::ByClient) => {
+            (Entrance::Tools, _) | (Entrance::Open | Entrance::Guarded, McpCatalogue::Named) => {
+                Shape::Named
+            }
+            (Entrance::Code, _) | (Entrance::Open | Entrance::Guarded, McpCatalogue::Code) => {
+                Shape::Code
+            }
+            (Entrance::Open | Entrance::Guarded, McpCatalogue::Whole) => Shape::Whole,
+            (Entrance::Open | Entrance::Guarded, McpCatalogue::ByClient) => {
                 let client = context.client_info().map(|client| client.name);
                 Shape::for_client(&client.unwrap_or_default())
             }
@@ -167,7 +169,7 @@ impl Fastio {
 
     fn visitor(&self, context: &RequestContext<RoleServer>) -> Visitor {
         let parts = context.extensions.get::<Parts>();
-        let session = parts.and_then(|parts| session_id(parts));
+        let session = parts.and_then(session_id);
         let token = parts
             .and_then(|parts| bearer(&parts.headers))
             .map(str::to_owned)

@@ -36,12 +36,12 @@ pub(crate) async fn leave(
         .await
         .map_err(|_| Refusal::TooLarge)?
         .to_bytes();
-    let size = bytes.len();
+    let length = bytes.len();
     let now = side.site.now();
     let id = side.site.world().desk.leave_blob(bytes, now);
     Ok((
         StatusCode::CREATED,
-        Json(json!({ "blob_id": id, "size": size })),
+        Json(json!({ "blob_id": id, "size": length })),
     )
         .into_response())
 }

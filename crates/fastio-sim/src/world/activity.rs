@@ -1,4 +1,4 @@
-//! What has changed lately: the keys that long polls and WebSockets are told, and the event log.
+//! What has changed lately: the keys that long polls and web sockets are told, and the event log.
 //!
 //! A client feeds the moment of the last change back and is told everything after it, so moments
 //! must grow strictly: two changes within one clock tick get two moments.

@@ -173,6 +173,12 @@ impl Catalogue {
 }
 
 impl Workspace {
+    pub(crate) fn empty(id: &str, org_id: &str, name: &str, now: OffsetDateTime) -> Self {
+        let mut made = Self::seeded(id, org_id, name, now);
+        made.nodes.clear();
+        made
+    }
+
     fn seeded(id: &str, org_id: &str, name: &str, now: OffsetDateTime) -> Self {
         let drafts = Node {
             id: node_id_for(&format!("{id}/Drafts")),

@@ -9,12 +9,15 @@ pub(crate) mod catalogue;
 pub(crate) mod clients;
 pub(crate) mod desk;
 pub(crate) mod effects;
+pub(crate) mod errands;
 pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod locks;
 pub(crate) mod shelves;
 pub(crate) mod sighting;
 pub(crate) mod stored;
 pub(crate) mod traffic;
+pub(crate) mod uploads;
 
 use std::collections::HashMap;
 
@@ -22,6 +25,7 @@ use axum::http::request::Parts;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::kind::Kind;
 use crate::knobs::Knobs;
 use crate::secret::Fingerprint;
 
@@ -60,6 +64,22 @@ pub(crate) struct Download {
     pub(crate) expires_at: OffsetDateTime,
 }
 
+/// The right to open the WebSocket once.
+#[derive(Debug)]
+pub(crate) struct SocketTicket {
+    pub(crate) entity: String,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+/// A token that gives an organisation away.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) id: String,
+    pub(crate) org: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) knobs: Knobs,
@@ -75,6 +95,12 @@ pub(crate) struct World {
     pub(crate) desk: desk::Desk,
     pub(crate) effects: effects::Effects,
     pub(crate) activity: activity::Activity,
+    pub(crate) locks: locks::Locks,
+    pub(crate) uploads: uploads::Uploads,
+    pub(crate) web_uploads: Vec<errands::WebUpload>,
+    pub(crate) threads: Vec<errands::Thread>,
+    pub(crate) transfers: Vec<Transfer>,
+    pub(crate) sockets: HashMap<Fingerprint, SocketTicket>,
     /// What reached the second origin.
     pub(crate) strayed: Vec<traffic::LoggedRequest>,
 }
@@ -95,6 +121,12 @@ impl World {
             desk: desk::Desk::default(),
             effects: effects::Effects::default(),
             activity: activity::Activity::default(),
+            locks: locks::Locks::default(),
+            uploads: uploads::Uploads::default(),
+            web_uploads: Vec::new(),
+            threads: Vec::new(),
+            transfers: Vec::new(),
+            sockets: HashMap::new(),
             strayed: Vec::new(),
         }
     }
@@ -108,6 +140,27 @@ impl World {
             now,
         };
         sighting::Sighting::of(parts, &known)
+    }
+
+    /// Keeps a note of a request that reached the second origin.
+    pub(crate) fn note_strayed(
+        &mut self,
+        parts: &Parts,
+        seen: sighting::Sighting,
+        now: OffsetDateTime,
+    ) {
+        self.strayed.push(traffic::LoggedRequest {
+            sequence: self.strayed.len() as u64 + 1,
+            at: crate::clock::fastio_datetime(now),
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            kind: Kind::Unknown,
+            parameters: Vec::new(),
+            progress: traffic::Progress::Answered,
+            status: Some(200),
+            seen,
+            rpc: None,
+        });
     }
 
     /// Remembers a secret for the byte scans of tests.

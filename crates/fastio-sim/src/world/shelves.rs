@@ -28,52 +28,44 @@ impl Record {
 }
 
 impl Shelves {
-    /// Puts a record on a shelf under an id that is known from the start.
-    pub(crate) fn seed(&mut self, shelf: &str, id: &str, fields: Map<String, Value>) {
-        self.0.entry(shelf.to_owned()).or_default().push(Record {
-            id: id.to_owned(),
-            fields,
-        });
-    }
-
-    pub(crate) fn add(&mut self, shelf: &str, fields: Map<String, Value>) -> Record {
+    pub(crate) fn add(&mut self, label: &str, fields: Map<String, Value>) -> Record {
         let record = Record {
             id: random_node_id(),
             fields,
         };
         self.0
-            .entry(shelf.to_owned())
+            .entry(label.to_owned())
             .or_default()
             .push(record.clone());
         record
     }
 
-    pub(crate) fn all(&self, shelf: &str) -> &[Record] {
-        self.0.get(shelf).map_or(&[], Vec::as_slice)
+    pub(crate) fn all(&self, label: &str) -> &[Record] {
+        self.0.get(label).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn find(&self, shelf: &str, id: &str) -> Option<&Record> {
-        self.all(shelf).iter().find(|record| record.id == id)
+    pub(crate) fn find(&self, label: &str, id: &str) -> Option<&Record> {
+        self.all(label).iter().find(|record| record.id == id)
     }
 
     /// Changes the named fields of a record.
     pub(crate) fn change(
         &mut self,
-        shelf: &str,
+        label: &str,
         id: &str,
         fields: Map<String, Value>,
     ) -> Option<&Record> {
         let record = self
             .0
-            .get_mut(shelf)?
+            .get_mut(label)?
             .iter_mut()
             .find(|record| record.id == id)?;
         record.fields.extend(fields);
         Some(record)
     }
 
-    pub(crate) fn remove(&mut self, shelf: &str, id: &str) -> Option<Record> {
-        let records = self.0.get_mut(shelf)?;
+    pub(crate) fn remove(&mut self, label: &str, id: &str) -> Option<Record> {
+        let records = self.0.get_mut(label)?;
         let index = records.iter().position(|record| record.id == id)?;
         Some(records.remove(index))
     }

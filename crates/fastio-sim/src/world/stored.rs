@@ -1,8 +1,10 @@
 //! The bytes of files: kept, or computed.
 //!
 //! A test that sends a gigabyte through a proxy must not need a gigabyte at either end. So a file may
-//! be a pattern, computed where it is read: eight bytes for each position divided by eight, spread so
-//! that a shifted, repeated or missing piece shows.
+//! be a pattern: one block that is computed once and repeats. Its length is a prime, so what is
+//! shifted, repeated or missing by anything that programs cut bodies into shows.
+
+use std::sync::LazyLock;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -45,18 +47,35 @@ impl Stored {
     }
 }
 
+/// The length of the block: a prime just below a mebibyte.
+const PERIOD: usize = 1_048_573;
+
+static BLOCK: LazyLock<Bytes> = LazyLock::new(|| {
+    let mut block = BytesMut::with_capacity(PERIOD + 8);
+    let mut word: u64 = 0;
+    while block.len() < PERIOD {
+        word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        block.put_u64(word ^ (word >> 29));
+    }
+    block.truncate(PERIOD);
+    block.freeze()
+});
+
 /// `length` bytes of the pattern from `from` on.
 #[must_use]
 pub fn pattern(from: u64, length: usize) -> Bytes {
-    let first = from / 8;
-    let skipped = usize::try_from(from % 8).unwrap_or(0);
-    let words = (skipped + length).div_ceil(8);
-    let mut bytes = BytesMut::with_capacity(words * 8);
-    for word in first..first + words as u64 {
-        let mixed = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        bytes.put_u64(mixed ^ (mixed >> 29));
+    // The remainder is smaller than the period, which fits.
+    let mut start = usize::try_from(from % PERIOD as u64).unwrap_or(0);
+    if start + length <= PERIOD {
+        return BLOCK.slice(start..start + length);
     }
-    bytes.freeze().slice(skipped..skipped + length)
+    let mut bytes = BytesMut::with_capacity(length);
+    while bytes.len() < length {
+        let taken = (length - bytes.len()).min(PERIOD - start);
+        bytes.extend_from_slice(&BLOCK[start..start + taken]);
+        start = 0;
+    }
+    bytes.freeze()
 }
 
 #[cfg(test)]
@@ -68,5 +87,8 @@ mod tests {
         let whole = pattern(0, 100);
         let pieces = [pattern(0, 13), pattern(13, 30), pattern(43, 57)].concat();
         assert_eq!(pieces, whole);
+        let across = PERIOD as u64 - 5;
+        let pieces = [pattern(across, 5), pattern(0, 7)].concat();
+        assert_eq!(pattern(across, 12), pieces);
     }
 }
