@@ -63,6 +63,10 @@ pub(crate) async fn serve(listener: TcpListener, site: SharedSite, router: Route
 }
 
 async fn serve_connection(stream: TcpStream, site: SharedSite, router: Router) {
+    // Streams are written event by event; each would wait 40 ms for the one before to be acknowledged.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection waits before it sends small pieces");
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let (site, router) = (site.clone(), router.clone());
         async move {

@@ -435,8 +435,7 @@ async fn row_15_an_organization_is_given_away_by_a_token() {
         .await
         .json();
     assert_eq!(listed["pagination"]["total"], 4);
-    cli.sim()
-        .advance_clock(std::time::Duration::from_mins(30));
+    cli.sim().advance_clock(std::time::Duration::from_mins(30));
     cli.sim()
         .change_knobs(|knobs| knobs.access_token_lifetime_s = 1_000_000);
     let late = cli.world.connect_user().await.access;
