@@ -12,12 +12,17 @@
 //! | `POST /clock` `{"advance_s"}` | moves the clock ahead; answers as above |
 //! | `GET /counts` | `{"kinds":{"token_refresh":1,…},"statuses":{"200":1,…}}` |
 //! | `POST /counts/reset` | sets them to zero and empties the request log |
-//! | `GET /requests` | `{"requests":[{"sequence","at","method","path","kind","parameters","progress","status"}]}` |
+//! | `GET /requests` | `{"requests":[{"sequence","at","method","path","kind","parameters","progress","status","rpc","seen"}]}` ([`crate::LoggedRequest`]) |
 //! | `GET /sessions` | `{"sessions":[…]}`, ended ones included ([`crate::SessionView`]) |
 //! | `DELETE /sessions/{id}` | the person revokes it from the dashboard |
 //! | `GET /clients` | `{"clients":[{"client_id","client_name","redirect_uris"}]}` |
 //! | `DELETE /clients/{id}` | the provider forgets a registration |
 //! | `POST /tokens/probe` `{"refresh_token"}` or `{"access_token"}` | `{"live":bool,"why":null or a word}` |
+//! | `GET /effects` | `{"effects":{"node created: …":1,…}}` |
+//! | `POST /effects/reset` | forgets them |
+//! | `POST /examples` `{"tool"}` | `{"arguments":{…}}` with which that tool of the whole catalogue works |
+//! | `GET /locks` | `{"locks":[{"place","node","session_id","expires"}]}` |
+//! | `GET /stranger/requests` | what reached the second origin, as in `GET /requests` |
 //! | `GET /secrets` | `{"secrets":[{"kind","value"}]}`: all that was ever issued, for byte scans |
 //! | `POST /outage` `{"down":bool}` | closes the provider's port, or opens it again |
 //!
@@ -42,6 +47,7 @@ use crate::fault::Fault;
 use crate::http::site::SharedSite;
 use crate::inspect::Probe;
 use crate::knobs::{KnobError, Knobs};
+use crate::mcp::examples;
 
 /// What the handlers of the control port get.
 #[derive(Clone, Debug)]
@@ -87,6 +93,11 @@ pub(crate) fn router(site: SharedSite, door: Arc<Door>) -> Router {
         .route("/counts", get(counts))
         .route("/counts/reset", post(reset_counts))
         .route("/requests", get(requests))
+        .route("/effects", get(effects))
+        .route("/effects/reset", post(reset_effects))
+        .route("/examples", post(example))
+        .route("/locks", get(locks))
+        .route("/stranger/requests", get(strayed))
         .route("/sessions", get(sessions))
         .route("/sessions/{id}", delete(revoke_session))
         .route("/clients", get(clients))
@@ -197,6 +208,39 @@ async fn requests(State(control): State<Control>) -> Json<Value> {
     let world = control.site.world();
     let log: Vec<_> = world.traffic.log().collect();
     Json(json!({ "requests": log }))
+}
+
+async fn effects(State(control): State<Control>) -> Json<Value> {
+    Json(json!({ "effects": control.site.world().effects.counted() }))
+}
+
+async fn reset_effects(State(control): State<Control>) -> StatusCode {
+    control.site.world().effects.forget();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    tool: String,
+}
+
+async fn example(
+    State(control): State<Control>,
+    body: Result<Json<Wanted>, JsonRejection>,
+) -> Result<Json<Value>, ControlError> {
+    let Json(Wanted { tool }) = body?;
+    examples::example(&control.site, &tool)
+        .map(|arguments| Json(json!({ "arguments": arguments })))
+        .ok_or(ControlError::Unknown("example"))
+}
+
+async fn locks(State(control): State<Control>) -> Json<Value> {
+    Json(json!({ "locks": control.site.lock_views() }))
+}
+
+async fn strayed(State(control): State<Control>) -> Json<Value> {
+    Json(json!({ "requests": control.site.world().strayed }))
 }
 
 async fn sessions(State(control): State<Control>) -> Json<Value> {

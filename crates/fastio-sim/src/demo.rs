@@ -23,3 +23,6 @@ pub const ARCHIVE: &str = "4700000000000000202";
 pub const LEAFLETS: &str = "4700000000000000203";
 /// Workspace "Accounts" of Linden Clinic.
 pub const ACCOUNTS: &str = "4700000000000000204";
+
+/// Share "Press kit", made from workspace "Website relaunch".
+pub const PRESS_KIT: &str = "5200000000000000301";

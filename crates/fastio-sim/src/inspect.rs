@@ -63,7 +63,33 @@ impl<T> From<Result<T, DeadToken>> for Probe {
     }
 }
 
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LockView {
+    /// The workspace or share.
+    pub place: String,
+    /// The file or folder.
+    pub node: String,
+    /// The session of whoever holds it.
+    pub session_id: String,
+    /// When it ends by itself.
+    pub expires: String,
+}
+
 impl Site {
+    pub(crate) fn lock_views(&self) -> Vec<LockView> {
+        let now = self.now();
+        let world = self.world();
+        let held = world.locks.held(now).into_iter();
+        held.map(|(place, node, lock)| LockView {
+            place: place.to_owned(),
+            node: node.to_owned(),
+            session_id: lock.holder.clone(),
+            expires: fastio_datetime(lock.expires_at),
+        })
+        .collect()
+    }
+
     pub(crate) fn session_views(&self) -> Vec<SessionView> {
         let now = self.now();
         let world = self.world();

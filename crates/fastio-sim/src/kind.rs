@@ -39,13 +39,23 @@ pub enum Kind {
     Check,
     /// Every other path below `/current/`.
     Api,
+    /// The MCP server over Streamable HTTP.
+    Mcp,
+    /// The MCP server over the legacy SSE transport.
+    McpSse,
+    /// `POST /blob`, the side channel for uploads.
+    Blob,
+    /// `GET /file/…`, the side channel for downloads.
+    File,
+    /// The WebSocket.
+    WebSocket,
     /// A path that the simulator does not serve.
     Unknown,
 }
 
 impl Kind {
     /// All kinds, in the order in which counts are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Discovery,
         Self::Register,
         Self::Authorize,
@@ -60,6 +70,11 @@ impl Kind {
         Self::SessionDelete,
         Self::Check,
         Self::Api,
+        Self::Mcp,
+        Self::McpSse,
+        Self::Blob,
+        Self::File,
+        Self::WebSocket,
         Self::Unknown,
     ];
 
@@ -67,6 +82,11 @@ impl Kind {
         let Some(below) = path.strip_prefix("/current/") else {
             return match path {
                 _ if path.starts_with("/.well-known/") => Self::Discovery,
+                "/blob" => Self::Blob,
+                "/api/websocket/" => Self::WebSocket,
+                _ if path.starts_with("/file/") => Self::File,
+                _ if path == "/mcp" || path.starts_with("/mcp/") => Self::Mcp,
+                _ if path == "/sse" || path.starts_with("/sse/") => Self::McpSse,
                 _ if path == "/connect" || path.starts_with("/connect/") => Self::Consent,
                 _ => Self::Unknown,
             };

@@ -185,6 +185,41 @@ choice! {
     }
 }
 
+choice! {
+    /// Whether `/mcp` and `/sse` serve a client without a credential.
+    McpAnonymous {
+        /// They do; it signs in by the `auth` tool.
+        Allowed,
+        /// They answer with an OAuth challenge.
+        Challenged,
+    }
+}
+choice! {
+    /// How the MCP server tells that a credential has gone bad.
+    McpAuthFailure {
+        /// HTTP 401 with a challenge.
+        #[serde(rename = "http_401")]
+        Http401,
+        /// A JSON-RPC error inside HTTP 200.
+        JsonRpc,
+        /// A tool result with `isError` and `_recovery`.
+        ToolResult,
+    }
+}
+choice! {
+    /// Which tools the MCP server has.
+    McpCatalogue {
+        /// As the client's name says.
+        ByClient,
+        /// The eighteen named tools.
+        Named,
+        /// The five tools of code mode.
+        Code,
+        /// Each of the 251 operations as a tool.
+        Whole,
+    }
+}
+
 /// All knobs. `Default` is the server that the documents describe best.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -235,6 +270,18 @@ pub struct Knobs {
     pub resource: ResourceValues,
     /// Dynamic client registration.
     pub registration: Registration,
+    /// Clients of the MCP server without a credential.
+    pub mcp_anonymous: McpAnonymous,
+    /// How the MCP server tells that a credential has gone bad.
+    pub mcp_auth_failure: McpAuthFailure,
+    /// Which tools the MCP server has.
+    pub mcp_catalogue: McpCatalogue,
+    /// How many tools a page of `tools/list` holds.
+    pub mcp_page_size: u32,
+    /// Whether the MCP server asks the client's person before it deletes (elicitation).
+    pub mcp_asks_before_deleting: Presence,
+    /// How long an import from an address stays in each of its states.
+    pub web_upload_step_ms: u64,
     /// Requests a minute before an API caller is told to calm down.
     pub api_limit_per_minute: u32,
     /// The same for the well-known documents (60 is the published figure).
@@ -267,6 +314,12 @@ impl Default for Knobs {
             access_token_form: AccessTokenForm::default(),
             resource: ResourceValues::default(),
             registration: Registration::default(),
+            mcp_anonymous: McpAnonymous::default(),
+            mcp_auth_failure: McpAuthFailure::default(),
+            mcp_catalogue: McpCatalogue::default(),
+            mcp_page_size: 50,
+            mcp_asks_before_deleting: Presence::default(),
+            web_upload_step_ms: 100,
             // High enough that only a test which wants to meet the limit does.
             api_limit_per_minute: 100_000,
             discovery_limit_per_minute: 60,

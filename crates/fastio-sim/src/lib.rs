@@ -37,6 +37,7 @@ mod http;
 mod inspect;
 mod kind;
 mod knobs;
+mod mcp;
 mod scope;
 mod secret;
 mod sim;
@@ -44,16 +45,18 @@ mod world;
 
 pub use browser::{Consent, ConsentError};
 pub use fault::{Fault, Hang, LimitForm, RateLimit};
-pub use inspect::{Probe, SessionView};
+pub use inspect::{LockView, Probe, SessionView};
 pub use kind::{Group, Kind, Selector};
 pub use knobs::{
     AccessTokenForm, ErrorRedirectState, ExpiresHeader, ExpiresIn, KnobError, Knobs,
-    LimitHeaderNames, Presence, RedirectCheck, RefreshReuse, RefreshRotation, Registration,
-    ResourceValues, RevokedAccessToken, ScopeParameter, ScopesEncoding, TokenErrorShape,
-    ValidationStatus, WellKnown,
+    LimitHeaderNames, McpAnonymous, McpAuthFailure, McpCatalogue, Presence, RedirectCheck,
+    RefreshReuse, RefreshRotation, Registration, ResourceValues, RevokedAccessToken,
+    ScopeParameter, ScopesEncoding, TokenErrorShape, ValidationStatus, WellKnown,
 };
 pub use scope::{Mode, UnknownScope};
 pub use sim::{Sim, SimBuilder};
 pub use world::ledger::{DeadToken, EndedBy};
+pub use world::sighting::{Authorization, Sighting};
+pub use world::stored::pattern;
 pub use world::traffic::{Counts, LoggedRequest, Progress};
 pub use world::{IssuedSecret, SecretKind};

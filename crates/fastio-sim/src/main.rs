@@ -18,6 +18,9 @@ struct Arguments {
     /// The port for controlling it; 0 lets the system choose.
     #[arg(long, default_value_t = 0)]
     control_port: u16,
+    /// Plays a second origin on this port, for leak tests; 0 lets the system choose.
+    #[arg(long, value_name = "PORT")]
+    stranger_port: Option<u16>,
     /// A file that gets the same line of JSON.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -33,10 +36,14 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let sim = Sim::builder()
+    let mut builder = Sim::builder()
         .knobs(read_knobs(&arguments.knobs)?)
         .port(arguments.port)
-        .control_port(arguments.control_port)
+        .control_port(arguments.control_port);
+    if let Some(port) = arguments.stranger_port {
+        builder = builder.stranger_port(port);
+    }
+    let sim = builder
         .start()
         .await
         .context("the simulator cannot listen")?;
@@ -69,6 +76,8 @@ fn announce(sim: &Sim, ready_file: Option<&Path>) -> anyhow::Result<()> {
     let line = serde_json::json!({
         "base_url": sim.base_url(),
         "api_base": sim.api_base(),
+        "mcp_url": sim.mcp_url(),
+        "stranger_url": sim.stranger_url(),
         "control_url": sim.control_url(),
         "pid": std::process::id(),
     })

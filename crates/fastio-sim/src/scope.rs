@@ -215,7 +215,15 @@ impl FromStr for Scope {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target<'a> {
     Org(&'a str),
-    Workspace { id: &'a str, org: &'a str },
+    Workspace {
+        id: &'a str,
+        org: &'a str,
+    },
+    Share {
+        id: &'a str,
+        workspace: Option<&'a str>,
+        org: &'a str,
+    },
 }
 
 /// The granted set of a session or an access token.
@@ -242,6 +250,11 @@ impl Scopes {
 
     pub(crate) fn whole_account(&self) -> bool {
         self.0.iter().any(|scope| scope.kind == EntityKind::User)
+    }
+
+    /// Whether nothing at all may be written.
+    pub(crate) fn read_only(&self) -> bool {
+        self.0.iter().all(|scope| scope.mode == Mode::Read)
     }
 
     pub(crate) fn admin(&self) -> bool {
@@ -277,8 +290,15 @@ impl Scope {
     fn reaches(&self, target: Target<'_>) -> bool {
         match (self.kind, target) {
             (EntityKind::User, _) => true,
-            (EntityKind::Org, Target::Org(org) | Target::Workspace { org, .. }) => self.names(org),
-            (EntityKind::Workspace, Target::Workspace { id, .. }) => self.names(id),
+            (
+                EntityKind::Org,
+                Target::Org(org) | Target::Workspace { org, .. } | Target::Share { org, .. },
+            ) => self.names(org),
+            (EntityKind::Workspace, Target::Workspace { id, .. })
+            | (EntityKind::Share, Target::Share { id, .. }) => self.names(id),
+            (EntityKind::Workspace, Target::Share { workspace, .. }) => {
+                workspace.is_some_and(|workspace| self.names(workspace))
+            }
             (
                 EntityKind::Workspace
                 | EntityKind::Share

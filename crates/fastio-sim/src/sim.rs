@@ -1,9 +1,11 @@
 //! A running simulator, held by its owner and stopped when dropped.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 
 use crate::browser::{self, Consent, ConsentError};
@@ -12,9 +14,10 @@ use crate::door::{self, Door};
 use crate::fault::Fault;
 use crate::http;
 use crate::http::site::{SharedSite, Site};
-use crate::inspect::{Probe, SessionView};
+use crate::inspect::{LockView, Probe, SessionView};
 use crate::kind::Selector;
 use crate::knobs::Knobs;
+use crate::mcp::examples;
 use crate::world::IssuedSecret;
 use crate::world::traffic::{Counts, LoggedRequest, Progress};
 
@@ -24,6 +27,7 @@ pub struct SimBuilder {
     knobs: Knobs,
     port: u16,
     control_port: u16,
+    stranger_port: Option<u16>,
 }
 
 impl SimBuilder {
@@ -48,7 +52,15 @@ impl SimBuilder {
         self
     }
 
-    /// Binds both ports and begins to serve.
+    /// Plays a second origin too, by another host name and on this port (0 lets the system choose): it
+    /// answers everything and keeps a note of what reached it ([`Sim::strayed`]).
+    #[must_use]
+    pub fn stranger_port(mut self, port: u16) -> Self {
+        self.stranger_port = Some(port);
+        self
+    }
+
+    /// Binds the ports and begins to serve.
     ///
     /// # Errors
     /// If a port cannot be bound.
@@ -57,7 +69,29 @@ impl SimBuilder {
         let control_listener = door::bind(self.control_port).await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let control_url = format!("http://{}", control_listener.local_addr()?);
-        let site = Arc::new(Site::new(origin, self.knobs));
+        let stranger_listener = match self.stranger_port {
+            Some(port) => Some(door::bind(port).await?),
+            None => None,
+        };
+        let stranger = stranger_listener
+            .as_ref()
+            .map(|listener| {
+                Ok(format!(
+                    "http://localhost:{}",
+                    listener.local_addr()?.port()
+                ))
+            })
+            .transpose()
+            .map_err(|error: io::Error| error)?;
+        let site = Arc::new(Site::new(origin, stranger, self.knobs));
+        let stranger = stranger_listener.map(|listener| {
+            let router = http::stranger_router(site.clone());
+            tokio::spawn(async move {
+                if let Err(error) = axum::serve(listener, router).await {
+                    tracing::warn!(%error, "the second origin ended");
+                }
+            })
+        });
         let door = Arc::new(Door::open(
             listener,
             site.clone(),
@@ -74,6 +108,7 @@ impl SimBuilder {
             door,
             control,
             control_url,
+            stranger,
         })
     }
 }
@@ -85,6 +120,7 @@ pub struct Sim {
     door: Arc<Door>,
     control: JoinHandle<()>,
     control_url: String,
+    stranger: Option<JoinHandle<()>>,
 }
 
 impl Sim {
@@ -158,6 +194,49 @@ impl Sim {
     #[must_use]
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.site.world().traffic.log().cloned().collect()
+    }
+
+    /// The origin of the second host, `http://localhost:PORT`, if there is one.
+    #[must_use]
+    pub fn stranger_url(&self) -> Option<&str> {
+        self.site.stranger()
+    }
+
+    /// What reached the second host, oldest first.
+    #[must_use]
+    pub fn strayed(&self) -> Vec<LoggedRequest> {
+        self.site.world().strayed.clone()
+    }
+
+    /// The address of the MCP server, `http://127.0.0.1:PORT/mcp`.
+    #[must_use]
+    pub fn mcp_url(&self) -> String {
+        self.site.mcp_url()
+    }
+
+    /// Arguments with which a tool of the whole catalogue works; what they name is made for them. `None`
+    /// for a tool that is not there, and for `auth_pkce_complete`, which needs a person first.
+    #[must_use]
+    pub fn example_arguments(&self, tool: &str) -> Option<Map<String, Value>> {
+        examples::example(&self.site, tool)
+    }
+
+    /// How often each deed was done, by the deed and what names it for the one who asked:
+    /// `node created: WORKSPACE/FOLDER/NAME`. What was done twice counts two.
+    #[must_use]
+    pub fn effects(&self) -> BTreeMap<String, u64> {
+        self.site.world().effects.counted().clone()
+    }
+
+    /// Forgets the deeds.
+    pub fn reset_effects(&self) {
+        self.site.world().effects.forget();
+    }
+
+    /// The locks that are held, oldest place first.
+    #[must_use]
+    pub fn locks(&self) -> Vec<LockView> {
+        self.site.lock_views()
     }
 
     /// All sessions, ended ones included, oldest first.
@@ -255,6 +334,9 @@ impl Drop for Sim {
         // door: it does not close by being let go of.
         self.door.shut();
         self.control.abort();
+        if let Some(stranger) = &self.stranger {
+            stranger.abort();
+        }
         self.site.clear_faults();
     }
 }

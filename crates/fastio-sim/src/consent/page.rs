@@ -124,8 +124,7 @@ impl DecisionPage<'_> {
             }),
             Some(_) => self.render_picker(body, "Which workspaces?", || {
                 self.catalogue
-                    .workspaces
-                    .iter()
+                    .workspaces()
                     .map(|workspace| {
                         let org = self.catalogue.org(&workspace.org_id);
                         let org = org.map(|org| org.name.as_str());

@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 
+use crate::http::call::Place;
 use crate::http::envelope::{Refusal, Reply};
 use crate::http::fields::Fields;
 use crate::http::site::{SharedSite, require};
@@ -50,7 +51,7 @@ pub(crate) async fn scopes(
         })
         .collect();
     Ok(Reply::new(json!({
-        "auth_type": "oauth",
+        "auth_type": caller.credential.as_str(),
         "scopes": caller.scopes.strings(),
         "scopes_detail": details,
         "is_agent": caller.agent_name.is_some(),
@@ -146,38 +147,39 @@ pub(crate) async fn workspaces(
     page("workspaces", reached, &Fields::of_query(&uri))
 }
 
-pub(crate) async fn workspace(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let world = site.world();
-    let workspace = open_workspace(&world, &caller, &id, Mode::Read)?;
-    Ok(Reply::new(
-        json!({ "workspace": workspace_description(workspace) }),
-    ))
-}
-
-/// A workspace that the caller may use in `mode`. One that does not exist is refused like one that
-/// is out of reach, unless the caller reaches everything.
-pub(crate) fn open_workspace<'w>(
+/// A workspace or a share that the caller may use in `mode`. One that does not exist is refused like
+/// one that is out of reach, unless the caller reaches everything.
+pub(crate) fn reach<'w>(
     world: &'w World,
     caller: &Caller,
-    id: &str,
+    place: &Place,
     mode: Mode,
 ) -> Result<&'w Workspace, Refusal> {
-    let found = world.catalogue.workspace(id);
-    let org = found.map_or("", |workspace| workspace.org_id.as_str());
-    require(caller, Target::Workspace { id, org }, mode)?;
-    found.ok_or(Refusal::NotFound("workspace"))
+    let found = world.catalogue.place(&place.id);
+    let found = found.filter(|found| found.is_share() == place.is_share);
+    let org = found.map_or("", |found| found.org_id.as_str());
+    let target = if place.is_share {
+        Target::Share {
+            id: &place.id,
+            workspace: found.and_then(|share| share.shared_from.as_deref()),
+            org,
+        }
+    } else {
+        Target::Workspace { id: &place.id, org }
+    };
+    require(caller, target, mode)?;
+    found.ok_or(Refusal::NotFound(if place.is_share {
+        "share"
+    } else {
+        "workspace"
+    }))
 }
 
 fn reached_workspaces<'w>(
     world: &'w World,
     caller: &'w Caller,
 ) -> impl Iterator<Item = &'w Workspace> {
-    world.catalogue.workspaces.iter().filter(|workspace| {
+    world.catalogue.workspaces().filter(|workspace| {
         let target = Target::Workspace {
             id: &workspace.id,
             org: &workspace.org_id,
@@ -186,21 +188,24 @@ fn reached_workspaces<'w>(
     })
 }
 
-fn org_description(org: &Org) -> Value {
+pub(crate) fn org_description(org: &Org) -> Value {
     json!({ "id": org.id, "name": org.name, "domain": org.domain })
 }
 
-fn workspace_description(workspace: &Workspace) -> Value {
+pub(crate) fn workspace_description(workspace: &Workspace) -> Value {
     json!({
         "id": workspace.id,
         "name": workspace.name,
         "folder_name": workspace.folder_name,
         "org_id": workspace.org_id,
+        "shared_from": workspace.shared_from,
+        "intelligence": workspace.intelligence,
+        "archived": workspace.archived,
     })
 }
 
 /// Offset paging: `limit` 1 to 500, 100 if left out.
-fn page(key: &str, all: Vec<Value>, fields: &Fields) -> Result<Reply, Refusal> {
+pub(crate) fn page(key: &str, all: Vec<Value>, fields: &Fields) -> Result<Reply, Refusal> {
     let limit = fields
         .given("limit")
         .map_or(Ok(100), str::parse)

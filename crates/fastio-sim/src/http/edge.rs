@@ -6,6 +6,9 @@
 //! The work on a request runs in its own task, not in the connection's. A client that is killed
 //! after its request arrived must find the request carried out, as at any real server; were the work
 //! part of the connection, hyper would cancel it when the client's end of the socket closes.
+//!
+//! Most bodies are read whole before the work begins, for the kind of a request may stand in its
+//! body. Those that may be of any size ([`streams`]) go to the handler as they come.
 
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +20,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -29,7 +32,7 @@ use crate::http::limits;
 use crate::http::site::SharedSite;
 use crate::kind::Kind;
 use crate::secret::random_node_id;
-use crate::world::traffic::{Arrival, Progress, Verdict};
+use crate::world::traffic::{Arrival, Verdict};
 
 /// The largest body that is read: a small upload with room for its multipart frame.
 const BODY_LIMIT: usize = 5 * 1024 * 1024;
@@ -60,24 +63,60 @@ pub(crate) async fn serve(listener: TcpListener, site: SharedSite, router: Route
 }
 
 async fn serve_connection(stream: TcpStream, site: SharedSite, router: Router) {
+    // Streams are written event by event; each would wait 40 ms for the one before to be acknowledged.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection waits before it sends small pieces");
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let (site, router) = (site.clone(), router.clone());
         async move {
             let (parts, body) = request.into_parts();
+            if streams(parts.uri.path()) {
+                let body = Read {
+                    known: Bytes::new(),
+                    body: Body::new(body),
+                };
+                let work = tokio::spawn(async move { answer(&site, router, parts, body).await });
+                return work.await.unwrap_or(Err(Closed));
+            }
             let body = Limited::new(body, BODY_LIMIT).collect().await;
             let work = tokio::spawn(async move {
                 match body {
-                    Ok(body) => answer(&site, router, parts, body.to_bytes()).await,
+                    Ok(body) => answer(&site, router, parts, Read::whole(body.to_bytes())).await,
                     Err(_) => Ok(too_large(&site, &parts)),
                 }
             });
             work.await.unwrap_or(Err(Closed))
         }
     });
-    let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    // Whoever sends the headers of a request and then nothing is not waited for.
+    server.http1().timer(TokioTimer::new());
+    let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Whether a body may be of any size, and therefore is not read before the work begins.
+fn streams(path: &str) -> bool {
+    path == "/blob"
+        || path == "/current/sim/sink/"
+        || (path.starts_with("/current/upload/") && path.ends_with("/stream/"))
+}
+
+/// A body, and as much of it as is known before the work.
+struct Read {
+    known: Bytes,
+    body: Body,
+}
+
+impl Read {
+    fn whole(bytes: Bytes) -> Self {
+        Self {
+            known: bytes.clone(),
+            body: Body::from(bytes),
+        }
     }
 }
 
@@ -99,21 +138,26 @@ async fn answer(
     site: &SharedSite,
     router: Router,
     parts: Parts,
-    body: Bytes,
+    body: Read,
 ) -> Result<Response, Closed> {
     let method = parts.method.as_str().to_owned();
     let path = parts.uri.path().to_owned();
-    let kind = Kind::of(&method, &path, &body);
-    let arrival = Arrival {
-        method: &method,
-        path: &path,
-        kind,
-        parameters: parameter_names(&parts, &body),
-    };
+    let kind = Kind::of(&method, &path, &body.known);
     let releases = site.releases();
     let admission = {
         let mut world = site.world();
         let knobs = world.knobs.clone();
+        let seen = world.sighting(&parts, site.now());
+        let arrival = Arrival {
+            method: &method,
+            path: &path,
+            kind,
+            parameters: parameter_names(&parts, &body.known),
+            seen,
+            rpc: matches!(kind, Kind::Mcp | Kind::McpSse)
+                .then(|| rpc(&body.known))
+                .flatten(),
+        };
         world.traffic.admit(arrival, &knobs, site.now())
     };
     site.note_activity();
@@ -122,11 +166,12 @@ async fn answer(
         sequence: admission.sequence,
         kind,
         releases,
+        in_body: None,
     };
     let response = match admission.verdict {
         Verdict::Limited => Refusal::RateLimited.into_response(),
         Verdict::Proceed(fault) => {
-            let mut request = Request::from_parts(parts, Body::from(body));
+            let mut request = Request::from_parts(parts, body.body);
             request.extensions_mut().insert(Arrived(admission.sequence));
             course.run(fault, request, router).await?
         }
@@ -152,8 +197,7 @@ async fn answer(
     if let Ok(value) = HeaderValue::from_str(&http_date(now)) {
         headers.insert(DATE, value);
     }
-    course.note(Progress::Answered, Some(response.status()));
-    Ok(response)
+    Ok(course.send_off(response))
 }
 
 /// The names of all parameters, sorted. A multipart or JSON body has none that could be told here.
@@ -176,4 +220,14 @@ fn parameter_names(parts: &Parts, body: &[u8]) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The JSON-RPC method of a message to the MCP server and, for a call, the tool.
+fn rpc(body: &[u8]) -> Option<String> {
+    let message: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let method = message["method"].as_str()?;
+    Some(match message["params"]["name"].as_str() {
+        Some(tool) => format!("{method} {tool}"),
+        None => method.to_owned(),
+    })
 }

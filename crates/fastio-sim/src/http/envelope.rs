@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use crate::clock::fastio_datetime;
 use crate::knobs::{Knobs, ValidationStatus};
+use crate::world::ledger::{Caller, Credential};
 
 /// A success with these fields at the root of the envelope.
 #[derive(Clone, Debug)]
@@ -64,8 +65,12 @@ pub(crate) enum Refusal {
     NotImplemented(&'static str),
     /// Too many requests.
     RateLimited,
-    /// A status that a test asked for.
-    Ordered(StatusCode),
+    /// Someone else has locked it.
+    Locked,
+    /// A state that does not allow it, told by a code of its own.
+    State(StatusCode, u32, &'static str),
+    /// A status that a test asked for, and the code if it asked for one.
+    Ordered(StatusCode, Option<u32>),
 }
 
 /// One entry of `error.params` in a validation error.
@@ -80,7 +85,18 @@ pub(crate) struct BadParameter {
 #[derive(Clone, Debug)]
 pub(crate) struct ScopeRefusal {
     pub(crate) lacking: Lacking,
+    pub(crate) credential: Credential,
     pub(crate) session_id: String,
+}
+
+impl ScopeRefusal {
+    pub(crate) fn of(caller: &Caller, lacking: Lacking) -> Refusal {
+        Refusal::Scope(Self {
+            lacking,
+            credential: caller.credential,
+            session_id: caller.session_id.clone(),
+        })
+    }
 }
 
 /// What a token's scopes lack.
@@ -92,6 +108,8 @@ pub(crate) enum Lacking {
     Org,
     /// The right to write.
     Write,
+    /// The right to change the account's settings.
+    UserDetails,
     /// The right to hand out what is asked: it is wider than the session's own.
     Width,
 }
@@ -115,6 +133,11 @@ impl Lacking {
                 10770,
                 "scope_write_required",
                 "This token may only read here.",
+            ),
+            Self::UserDetails => (
+                10769,
+                "userdetails_scope_required",
+                "This token does not reach the account's settings.",
             ),
             Self::Width => (
                 10768,
@@ -156,7 +179,8 @@ impl Refusal {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::Ordered(status) => *status,
+            Self::Locked => StatusCode::LOCKED,
+            Self::State(status, ..) | Self::Ordered(status, _) => *status,
         }
     }
 
@@ -176,8 +200,10 @@ impl Refusal {
             Self::TooLarge => (1656, "The request is too large.".to_owned()),
             Self::NotImplemented(what) => (1686, format!("{what} is not available here.")),
             Self::RateLimited => (1671, "Too many requests; please calm down.".to_owned()),
-            Self::Ordered(status) => (
-                match status.as_u16() {
+            Self::Locked => (1677, "It is locked by someone else.".to_owned()),
+            Self::State(_, code, text) => (*code, (*text).to_owned()),
+            Self::Ordered(status, code) => (
+                code.unwrap_or(match status.as_u16() {
                     401 => 1650,
                     403 => 1670,
                     404 => 1609,
@@ -186,7 +212,7 @@ impl Refusal {
                     429 => 1671,
                     500..=599 => 1654,
                     _ => 1605,
-                },
+                }),
                 status.canonical_reason().unwrap_or("An error").to_owned(),
             ),
         }
@@ -198,7 +224,7 @@ impl Refusal {
                 let (_, reason, _) = refusal.lacking.code_and_reason();
                 Some(json!({
                     "reason": reason,
-                    "credential_type": "oauth",
+                    "credential_type": refusal.credential.as_str(),
                     "credential_id": refusal.session_id,
                 }))
             }
@@ -218,7 +244,9 @@ impl Refusal {
             | Self::TooLarge
             | Self::NotImplemented(_)
             | Self::RateLimited
-            | Self::Ordered(_) => None,
+            | Self::Locked
+            | Self::State(..)
+            | Self::Ordered(..) => None,
         }
     }
 }
@@ -256,7 +284,8 @@ pub(crate) fn render(mut response: Response, knobs: &Knobs, occasion: &Occasion<
     let body = match enveloped {
         Enveloped::Success(Reply(mut fields)) => {
             fields.insert("result".to_owned(), Value::Bool(true));
-            fields.insert("status".to_owned(), Value::from("ok"));
+            // A few endpoints have a `status` of their own.
+            fields.entry("status").or_insert_with(|| Value::from("ok"));
             fields.insert("current_api_version".to_owned(), Value::from("1.0"));
             fields.insert(
                 "server_date".to_owned(),

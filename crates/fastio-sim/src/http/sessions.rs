@@ -109,10 +109,7 @@ pub(crate) async fn update(
                 .contains(scope, |workspace| catalogue.org_of(workspace))
         });
         if !inside {
-            return Err(Refusal::Scope(ScopeRefusal {
-                lacking: Lacking::Width,
-                session_id: caller.session_id,
-            }));
+            return Err(ScopeRefusal::of(&caller, Lacking::Width));
         }
         session.scopes = narrowed;
     }

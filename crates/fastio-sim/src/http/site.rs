@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::http::envelope::{Lacking, Refusal, ScopeRefusal};
 use crate::knobs::{Knobs, Presence};
 use crate::scope::{Mode, Target};
+use crate::secret::random_token;
 use crate::world::World;
 use crate::world::ledger::{Caller, DeadToken};
 
@@ -26,10 +27,19 @@ pub(crate) struct Site {
     releases: watch::Sender<u64>,
     /// Told whenever a request makes progress.
     activity: watch::Sender<u64>,
+    /// Told whenever something in the world changes.
+    changes: watch::Sender<u64>,
+    /// Known to the MCP server alone.
+    inside: String,
+    /// Where the second origin listens, if there is one.
+    stranger: Option<String>,
 }
 
+/// The header by which the MCP server's own requests are known.
+const INSIDE: &str = "x-sim-inside";
+
 impl Site {
-    pub(crate) fn new(origin: String, knobs: Knobs) -> Self {
+    pub(crate) fn new(origin: String, stranger: Option<String>, knobs: Knobs) -> Self {
         let clock = Clock::default();
         let now = clock.now();
         Self {
@@ -38,7 +48,15 @@ impl Site {
             origin,
             releases: watch::Sender::new(0),
             activity: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
+            inside: random_token(),
+            stranger,
         }
+    }
+
+    /// The origin of someone else, if this simulator plays one.
+    pub(crate) fn stranger(&self) -> Option<&str> {
+        self.stranger.as_deref()
     }
 
     /// Locks the world. A handler that panicked left plain data behind, so a poisoned lock is
@@ -95,9 +113,28 @@ impl Site {
     /// Who calls, by the bearer token.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let token = bearer(headers).ok_or(Refusal::Anonymous)?;
+        let caller = self.holder(token)?;
+        // The MCP server calls the API in the name of whoever called it.
+        let inside = headers
+            .get(INSIDE)
+            .is_some_and(|value| value.as_bytes() == self.inside.as_bytes());
+        let foreign = |resource: &str| !self.is_api(resource);
+        if !inside && caller.resource.as_deref().is_some_and(foreign) {
+            return Err(Refusal::InvalidToken(
+                "The access token is meant for another resource.",
+            ));
+        }
+        Ok(caller)
+    }
+
+    /// Whoever holds a credential, whatever it is meant for.
+    pub(crate) fn holder(&self, token: &str) -> Result<Caller, Refusal> {
         let now = self.now();
         let world = self.world();
-        let caller = world
+        if let Some(key) = world.keys.find(token, now) {
+            return Ok(key.caller(&world.catalogue.person.id));
+        }
+        world
             .ledger
             .caller(token, &world.knobs, now)
             .map_err(|dead| {
@@ -108,17 +145,23 @@ impl Site {
                         "The access token is not valid."
                     }
                 })
-            })?;
-        if caller
-            .resource
-            .as_deref()
-            .is_some_and(|resource| !self.is_api(resource))
-        {
-            return Err(Refusal::InvalidToken(
-                "The access token is meant for another resource.",
-            ));
-        }
-        Ok(caller)
+            })
+    }
+
+    /// What a request of the MCP server to the API carries, so that its token counts.
+    pub(crate) fn inside(&self) -> (&'static str, &str) {
+        (INSIDE, &self.inside)
+    }
+
+    /// Notes that something about an entity has changed, and wakes whoever waits for that.
+    pub(crate) fn changed(&self, world: &mut World, entity: &str, key: String) {
+        world.activity.note(entity, key, self.now());
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// A receiver that sees the changes from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Whether a resource indicator names this API: its origin or anything of it but the MCP server.
@@ -143,11 +186,8 @@ pub(crate) fn require(caller: &Caller, target: Target<'_>, mode: Mode) -> Result
     let lacking = match (caller.scopes.mode_on(target), target) {
         (Some(granted), _) if granted >= mode => return Ok(()),
         (Some(_), _) => Lacking::Write,
-        (None, Target::Workspace { .. }) => Lacking::Workspace,
+        (None, Target::Workspace { .. } | Target::Share { .. }) => Lacking::Workspace,
         (None, Target::Org(_)) => Lacking::Org,
     };
-    Err(Refusal::Scope(ScopeRefusal {
-        lacking,
-        session_id: caller.session_id.clone(),
-    }))
+    Err(ScopeRefusal::of(caller, lacking))
 }

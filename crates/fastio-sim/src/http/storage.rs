@@ -1,51 +1,45 @@
-//! Files: listing, details, download and small uploads.
+//! Looking at files: folders page by page, one node, searching, versions, checksums.
 
-use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Uri};
-use axum::response::{IntoResponse as _, Response};
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use serde_json::{Value, json};
-use time::Duration;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 
 use crate::clock::fastio_datetime;
-use crate::http::account::open_workspace;
+use crate::http::account::page;
+use crate::http::call::Call;
 use crate::http::envelope::{Refusal, Reply};
 use crate::http::fields::Fields;
-use crate::http::site::SharedSite;
 use crate::scope::Mode;
-use crate::secret::{Fingerprint, random_profile_id, random_token};
-use crate::world::Download;
-use crate::world::catalogue::{Node, ROOT};
+use crate::world::World;
+use crate::world::catalogue::{Node, Workspace};
+use crate::world::locks::{Lock, Locks};
+use crate::world::stored::Stored;
 
-/// How long a download token lives.
-const DOWNLOAD_LIFETIME: Duration = Duration::minutes(5);
-/// What goes into one multipart request; more needs the chunked protocol.
-const SMALL_UPLOAD_LIMIT: usize = 4 * 1024 * 1024;
+/// The largest text that is read or searched.
+const TEXT_LIMIT: u64 = 1024 * 1024;
 
-pub(crate) async fn list(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    Path((workspace_id, folder_id)): Path<(String, String)>,
-    uri: Uri,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let world = site.world();
-    let workspace = open_workspace(&world, &caller, &workspace_id, Mode::Read)?;
-    let window = ListWindow::read(&Fields::of_query(&uri))?;
-    let mut nodes: Vec<&Node> = if folder_id == "trash" {
-        Vec::new()
+pub(crate) async fn list(call: Call) -> Result<Reply, Refusal> {
+    let now = call.site.now();
+    let world = call.site.world();
+    let place = call.open(&world, Mode::Read)?;
+    let window = ListWindow::read(call.query())?;
+    let folder = call.named("node");
+    let mut nodes: Vec<&Node> = if folder == "trash" || folder.is_empty() {
+        place.trash().collect()
     } else {
-        let folder = workspace
-            .folder(&folder_id)
-            .ok_or(Refusal::NotFound("folder"))?;
-        workspace.children(folder).collect()
+        let folder = place.folder(folder).ok_or(Refusal::NotFound("folder"))?;
+        place.children(folder).collect()
     };
     window.sort(&mut nodes);
     let (shown, next_cursor) = window.cut(&nodes)?;
-    let shown: Vec<Value> = shown.iter().map(|node| node_description(node)).collect();
+    let shown: Vec<Value> = shown
+        .iter()
+        .map(|node| description(&world.locks, place, node, now))
+        .collect();
     Ok(Reply::new(json!({
         "nodes": shown,
         "pagination": {
@@ -56,158 +50,176 @@ pub(crate) async fn list(
     })))
 }
 
-pub(crate) async fn details(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    Path((workspace_id, node_id)): Path<(String, String)>,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let world = site.world();
-    let workspace = open_workspace(&world, &caller, &workspace_id, Mode::Read)?;
-    let node = workspace.node(&node_id).ok_or(Refusal::NotFound("node"))?;
-    Ok(Reply::new(json!({ "node": node_description(node) })))
+pub(crate) async fn details(call: Call) -> Result<Reply, Refusal> {
+    let world = call.site.world();
+    let place = call.open(&world, Mode::Read)?;
+    let node = node(place, call.named("node"))?;
+    let shown = description(&world.locks, place, node, call.site.now());
+    Ok(Reply::new(json!({ "node": shown })))
 }
 
-/// Trades the bearer token for one that opens a single file and may stand in a URL.
-pub(crate) async fn request_read(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    Path((workspace_id, node_id)): Path<(String, String)>,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let expires_at = site.now() + DOWNLOAD_LIFETIME;
-    let mut world = site.world();
-    open_workspace(&world, &caller, &workspace_id, Mode::Read)?
-        .node(&node_id)
-        .filter(|node| node.content.is_some())
-        .ok_or(Refusal::NotFound("file"))?;
-    let token = random_token();
-    world.downloads.insert(
-        Fingerprint::of(&token),
-        Download {
-            workspace_id,
-            node_id,
-            expires_at,
-        },
-    );
-    Ok(Reply::new(json!({ "token": token })))
+/// Finds by name and, in small text files, by what they say.
+pub(crate) async fn search(call: Call) -> Result<Reply, Refusal> {
+    let query = call.needed("query")?.to_lowercase();
+    let world = call.site.world();
+    let place = call.open(&world, Mode::Read)?;
+    let found = matching(&world, place, &query, call.site.now());
+    page("nodes", found, call.query())
 }
 
-pub(crate) async fn read(
-    State(site): State<SharedSite>,
-    Path((workspace_id, node_id)): Path<(String, String)>,
-    uri: Uri,
-) -> Result<Response, Refusal> {
-    let fields = Fields::of_query(&uri);
-    let token = fields
-        .given("token")
-        .ok_or_else(|| Refusal::missing("token"))?;
-    let now = site.now();
-    let world = site.world();
-    world
-        .downloads
-        .get(&Fingerprint::of(token))
-        .filter(|download| {
-            download.workspace_id == workspace_id
-                && download.node_id == node_id
-                && now < download.expires_at
-        })
-        .ok_or(Refusal::InvalidToken("The download token is not valid."))?;
-    let node = world
+/// The same in every place that the caller reaches.
+pub(crate) async fn find(call: Call) -> Result<Reply, Refusal> {
+    let query = call.needed("query")?.to_lowercase();
+    let now = call.site.now();
+    let world = call.site.world();
+    let found = world
         .catalogue
-        .workspace(&workspace_id)
-        .and_then(|workspace| workspace.node(&node_id))
-        .ok_or(Refusal::NotFound("file"))?;
-    let content = node.content.as_ref().ok_or(Refusal::NotFound("file"))?;
-    let media_type = HeaderValue::from_str(&content.media_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let headers = [
-        (CONTENT_TYPE, media_type),
-        (CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
-    ];
-    Ok((headers, content.bytes.clone()).into_response())
+        .places
+        .iter()
+        .filter(|place| call.reaches(place))
+        .flat_map(|place| matching(&world, place, &query, now))
+        .collect();
+    page("nodes", found, call.query())
 }
 
-pub(crate) async fn upload(
-    State(site): State<SharedSite>,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Reply, Refusal> {
-    let caller = site.caller(&headers)?;
-    let form = UploadForm::read(request).await?;
-    if form.chunk.len() > SMALL_UPLOAD_LIMIT {
+pub(crate) async fn recent(call: Call) -> Result<Reply, Refusal> {
+    let now = call.site.now();
+    let world = call.site.world();
+    let place = call.open(&world, Mode::Read)?;
+    let mut nodes: Vec<&Node> = place
+        .nodes
+        .iter()
+        .filter(|node| node.is_file() && !node.trashed)
+        .collect();
+    nodes.sort_by(|one, other| (other.modified, &one.name).cmp(&(one.modified, &other.name)));
+    let shown = nodes
+        .iter()
+        .map(|node| description(&world.locks, place, node, now))
+        .collect();
+    page("nodes", shown, call.query())
+}
+
+pub(crate) async fn versions(call: Call) -> Result<Reply, Refusal> {
+    let world = call.site.world();
+    let node = node(call.open(&world, Mode::Read)?, call.named("node"))?;
+    let versions: Vec<Value> = node
+        .versions
+        .iter()
+        .enumerate()
+        .map(|(index, content)| json!({ "id": index.to_string(), "size": content.bytes.len() }))
+        .collect();
+    Ok(Reply::new(json!({ "versions": versions })))
+}
+
+pub(crate) async fn checksum(call: Call) -> Result<Reply, Refusal> {
+    let world = call.site.world();
+    let content = call
+        .open(&world, Mode::Read)?
+        .content(call.named("node"))
+        .ok_or(Refusal::NotFound("file"))?;
+    Ok(Reply::new(json!({
+        "size": content.bytes.len(),
+        "sha256": sha256(&content.bytes),
+    })))
+}
+
+pub(crate) async fn read_note(call: Call) -> Result<Reply, Refusal> {
+    let world = call.site.world();
+    let text = text_of(&call, &world, TEXT_LIMIT)?;
+    Ok(Reply::new(json!({ "content": text })))
+}
+
+pub(crate) async fn preview(call: Call) -> Result<Reply, Refusal> {
+    let world = call.site.world();
+    let text = text_of(&call, &world, u64::MAX)?;
+    let beginning: String = text.chars().take(200).collect();
+    Ok(Reply::new(json!({ "preview": beginning })))
+}
+
+/// A node that is there, be it in the trash.
+pub(crate) fn node<'w>(place: &'w Workspace, id: &str) -> Result<&'w Node, Refusal> {
+    place.node(id).ok_or(Refusal::NotFound("node"))
+}
+
+pub(crate) fn description(
+    locks: &Locks,
+    place: &Workspace,
+    node: &Node,
+    now: OffsetDateTime,
+) -> Value {
+    let modified = fastio_datetime(node.modified);
+    let lock = locks.find(&place.id, &node.id, now);
+    json!({
+        "id": node.id,
+        "name": node.name,
+        "type": if node.is_file() { "file" } else { "folder" },
+        "parent": node.parent,
+        "size": node.size(),
+        "mimetype": node.content().map(|content| content.media_type.as_str()),
+        "version": node.versions.len(),
+        "trashed": node.trashed,
+        "created": modified,
+        "modified": modified,
+        "locked": lock.is_some(),
+        "lock_info": lock.map(Lock::description),
+    })
+}
+
+fn matching(world: &World, place: &Workspace, query: &str, now: OffsetDateTime) -> Vec<Value> {
+    place
+        .nodes
+        .iter()
+        .filter(|node| !node.trashed)
+        .filter(|node| {
+            let says = || {
+                let content = node.content()?;
+                let short = content.bytes.len() <= TEXT_LIMIT;
+                let bytes = short.then(|| content.bytes.piece(0, usize::MAX))?;
+                Some(
+                    String::from_utf8_lossy(&bytes)
+                        .to_lowercase()
+                        .contains(query),
+                )
+            };
+            node.name.to_lowercase().contains(query) || says().unwrap_or(false)
+        })
+        .map(|node| description(&world.locks, place, node, now))
+        .collect()
+}
+
+fn text_of(call: &Call, world: &World, limit: u64) -> Result<String, Refusal> {
+    let content = call
+        .open(world, Mode::Read)?
+        .content(call.named("node"))
+        .ok_or(Refusal::NotFound("file"))?;
+    if content.bytes.len() > limit {
         return Err(Refusal::TooLarge);
     }
-    if form.size != form.chunk.len() {
-        return Err(Refusal::invalid(
-            "size",
-            "size differs from the bytes that came.",
-        ));
-    }
-    let now = site.now();
-    let mut world = site.world();
-    let workspace = open_workspace(&world, &caller, &form.workspace_id, Mode::ReadWrite)?;
-    let parent = workspace
-        .folder(&form.folder_id)
-        .ok_or(Refusal::NotFound("folder"))?
-        .to_owned();
-    let workspace = world
-        .catalogue
-        .workspace_mut(&form.workspace_id)
-        .ok_or(Refusal::NotFound("workspace"))?;
-    let file_id = workspace.add_file(&form.name, parent, form.chunk, now);
-    Ok(Reply::new(
-        json!({ "id": random_profile_id(), "new_file_id": file_id }),
-    ))
+    let most = usize::try_from(TEXT_LIMIT).unwrap_or(usize::MAX);
+    let bytes = content.bytes.piece(0, most);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The fields of a small upload.
-struct UploadForm {
-    name: String,
-    size: usize,
-    workspace_id: String,
-    folder_id: String,
-    chunk: Bytes,
+fn sha256(stored: &Stored) -> String {
+    let mut digest = Sha256::new();
+    let mut at = 0;
+    loop {
+        let piece = stored.piece(at, 1024 * 1024);
+        if piece.is_empty() {
+            return hex(&digest.finalize());
+        }
+        at += piece.len() as u64;
+        digest.update(&piece);
+    }
 }
 
-impl UploadForm {
-    async fn read(request: Request) -> Result<Self, Refusal> {
-        let not_multipart = || Refusal::invalid("chunk", "The body must be multipart/form-data.");
-        let mut parts = Multipart::from_request(request, &())
-            .await
-            .map_err(|_| not_multipart())?;
-        let mut texts = std::collections::HashMap::new();
-        let mut chunk = None;
-        while let Some(part) = parts.next_field().await.map_err(|_| not_multipart())? {
-            let name = part.name().unwrap_or_default().to_owned();
-            let bytes = part.bytes().await.map_err(|_| not_multipart())?;
-            if name == "chunk" {
-                chunk = Some(bytes);
-            } else {
-                texts.insert(name, String::from_utf8_lossy(&bytes).into_owned());
-            }
-        }
-        let mut text = |name| texts.remove(name).ok_or_else(|| Refusal::missing(name));
-        if text("action")? != "create" {
-            return Err(Refusal::NotImplemented(
-                "An upload action other than create",
-            ));
-        }
-        if text("profile_type").is_ok_and(|kind| kind != "workspace") {
-            return Err(Refusal::NotImplemented(
-                "Uploading to anything but a workspace",
-            ));
-        }
-        Ok(Self {
-            name: text("name")?,
-            size: text("size")?
-                .parse()
-                .map_err(|_| Refusal::invalid("size", "size must be a number."))?,
-            workspace_id: text("instance_id")?,
-            folder_id: text("folder_id").unwrap_or_else(|_| ROOT.to_owned()),
-            chunk: chunk.ok_or(Refusal::NotImplemented("An upload in chunks"))?,
-        })
-    }
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Keyset paging: a page starts after the node that the cursor names, whatever came or went before.
@@ -258,7 +270,7 @@ impl ListWindow {
         nodes.sort_by(|one, other| {
             let by_field = match self.sort_by.as_str() {
                 "size" => one.size().cmp(&other.size()),
-                "type" => one.content.is_some().cmp(&other.content.is_some()),
+                "type" => one.is_file().cmp(&other.is_file()),
                 "name" => one.name.cmp(&other.name),
                 _ => one.modified.cmp(&other.modified),
             };
@@ -305,18 +317,4 @@ fn decode_cursor(cursor: &str) -> Result<String, Refusal> {
 
 fn stale_cursor() -> Refusal {
     Refusal::invalid("cursor", "cursor is not one of this listing.")
-}
-
-fn node_description(node: &Node) -> Value {
-    let modified = fastio_datetime(node.modified);
-    json!({
-        "id": node.id,
-        "name": node.name,
-        "type": if node.content.is_some() { "file" } else { "folder" },
-        "parent": node.parent,
-        "size": node.size(),
-        "mimetype": node.content.as_ref().map(|content| content.media_type.as_str()),
-        "created": modified,
-        "modified": modified,
-    })
 }

@@ -80,6 +80,33 @@ pub(crate) struct Caller {
     pub(crate) scopes: Scopes,
     pub(crate) agent_name: Option<String>,
     pub(crate) resource: Option<String>,
+    pub(crate) credential: Credential,
+}
+
+/// What kind of credential a caller shows, as refusals name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    OAuth,
+    ApiKey,
+    Session,
+}
+
+impl Credential {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::OAuth => "oauth",
+            Self::ApiKey => "api_key",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// What an access token is worth, compared with its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Newest,
+    Older,
+    Dead,
 }
 
 /// Why a token opens nothing.
@@ -111,6 +138,8 @@ pub(crate) struct Ledger {
     sessions: Vec<Session>,
     refresh_tokens: HashMap<Fingerprint, RefreshToken>,
     access_tokens: HashMap<Fingerprint, AccessToken>,
+    /// The access token that each session was given last.
+    newest: HashMap<String, Fingerprint>,
 }
 
 impl Ledger {
@@ -278,6 +307,23 @@ impl Ledger {
             scopes: known.scopes.clone(),
             agent_name: session.agent_name.clone(),
             resource: known.resource.clone(),
+            credential: Credential::OAuth,
+        })
+    }
+
+    /// What an access token is worth; `None` for one that was never issued.
+    pub(crate) fn standing(
+        &self,
+        token: &str,
+        knobs: &Knobs,
+        now: OffsetDateTime,
+    ) -> Option<Standing> {
+        let fingerprint = Fingerprint::of(token);
+        let known = self.access_tokens.get(&fingerprint)?;
+        Some(match self.caller(token, knobs, now) {
+            Err(_) => Standing::Dead,
+            Ok(_) if self.newest.get(&known.session_id) == Some(&fingerprint) => Standing::Newest,
+            Ok(_) => Standing::Older,
         })
     }
 
@@ -358,6 +404,8 @@ impl Ledger {
                 "scopes": session.scopes.strings(),
             })),
         };
+        self.newest
+            .insert(session.id.clone(), Fingerprint::of(&token));
         self.access_tokens.insert(
             Fingerprint::of(&token),
             AccessToken {

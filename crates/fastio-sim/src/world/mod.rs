@@ -3,17 +3,29 @@
 //! The parts are plain data with plain methods that take `now`; handlers lock the world, call them
 //! and render. Nothing here waits, so the lock is never held across an await.
 
+pub(crate) mod activity;
 pub(crate) mod asks;
 pub(crate) mod catalogue;
 pub(crate) mod clients;
+pub(crate) mod desk;
+pub(crate) mod effects;
+pub(crate) mod errands;
+pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod locks;
+pub(crate) mod shelves;
+pub(crate) mod sighting;
+pub(crate) mod stored;
 pub(crate) mod traffic;
+pub(crate) mod uploads;
 
 use std::collections::HashMap;
 
+use axum::http::request::Parts;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::kind::Kind;
 use crate::knobs::Knobs;
 use crate::secret::Fingerprint;
 
@@ -47,8 +59,24 @@ pub enum SecretKind {
 /// The right to download one file once it was asked for with a token.
 #[derive(Debug)]
 pub(crate) struct Download {
-    pub(crate) workspace_id: String,
+    pub(crate) place: crate::http::call::Place,
     pub(crate) node_id: String,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+/// The right to open the WebSocket once.
+#[derive(Debug)]
+pub(crate) struct SocketTicket {
+    pub(crate) entity: String,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+/// A token that gives an organisation away.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) id: String,
+    pub(crate) org: String,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) expires_at: OffsetDateTime,
 }
 
@@ -62,6 +90,19 @@ pub(crate) struct World {
     pub(crate) traffic: traffic::Traffic,
     pub(crate) downloads: HashMap<Fingerprint, Download>,
     pub(crate) secrets: Vec<IssuedSecret>,
+    pub(crate) keys: keys::Keys,
+    pub(crate) shelves: shelves::Shelves,
+    pub(crate) desk: desk::Desk,
+    pub(crate) effects: effects::Effects,
+    pub(crate) activity: activity::Activity,
+    pub(crate) locks: locks::Locks,
+    pub(crate) uploads: uploads::Uploads,
+    pub(crate) web_uploads: Vec<errands::WebUpload>,
+    pub(crate) threads: Vec<errands::Thread>,
+    pub(crate) transfers: Vec<Transfer>,
+    pub(crate) sockets: HashMap<Fingerprint, SocketTicket>,
+    /// What reached the second origin.
+    pub(crate) strayed: Vec<traffic::LoggedRequest>,
 }
 
 impl World {
@@ -75,7 +116,51 @@ impl World {
             traffic: traffic::Traffic::new(),
             downloads: HashMap::new(),
             secrets: Vec::new(),
+            keys: keys::Keys::default(),
+            shelves: shelves::Shelves::default(),
+            desk: desk::Desk::default(),
+            effects: effects::Effects::default(),
+            activity: activity::Activity::default(),
+            locks: locks::Locks::default(),
+            uploads: uploads::Uploads::default(),
+            web_uploads: Vec::new(),
+            threads: Vec::new(),
+            transfers: Vec::new(),
+            sockets: HashMap::new(),
+            strayed: Vec::new(),
         }
+    }
+
+    /// What a request carries, by what is known now.
+    pub(crate) fn sighting(&self, parts: &Parts, now: OffsetDateTime) -> sighting::Sighting {
+        let known = sighting::Known {
+            ledger: &self.ledger,
+            keys: &self.keys,
+            knobs: &self.knobs,
+            now,
+        };
+        sighting::Sighting::of(parts, &known)
+    }
+
+    /// Keeps a note of a request that reached the second origin.
+    pub(crate) fn note_strayed(
+        &mut self,
+        parts: &Parts,
+        seen: sighting::Sighting,
+        now: OffsetDateTime,
+    ) {
+        self.strayed.push(traffic::LoggedRequest {
+            sequence: self.strayed.len() as u64 + 1,
+            at: crate::clock::fastio_datetime(now),
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            kind: Kind::Unknown,
+            parameters: Vec::new(),
+            progress: traffic::Progress::Answered,
+            status: Some(200),
+            seen,
+            rpc: None,
+        });
     }
 
     /// Remembers a secret for the byte scans of tests.

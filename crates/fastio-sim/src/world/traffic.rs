@@ -8,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 use crate::fault::{Fault, LimitForm};
 use crate::kind::{Kind, Selector};
 use crate::knobs::{ExpiresHeader, Knobs};
+use crate::world::sighting::Sighting;
 
 /// How many requests the log remembers.
 const LOG_LENGTH: usize = 10_000;
@@ -33,6 +34,10 @@ pub struct LoggedRequest {
     pub progress: Progress,
     /// The status that was answered, or that would have been.
     pub status: Option<u16>,
+    /// What it carried.
+    pub seen: Sighting,
+    /// At the MCP server, the JSON-RPC method and, for a call, the tool: `tools/call storage`.
+    pub rpc: Option<String>,
 }
 
 /// How far a request has come.
@@ -51,6 +56,10 @@ pub enum Progress {
     ClosedBeforeWork,
     /// The connection was closed and everything was done.
     DroppedAfterWork,
+    /// The answer is to be cut off in the middle of its body.
+    CutInBody,
+    /// The answer is to stand still in the middle of its body.
+    StalledInBody,
 }
 
 /// How many requests there were.
@@ -89,6 +98,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) path: &'a str,
     pub(crate) kind: Kind,
     pub(crate) parameters: Vec<String>,
+    pub(crate) seen: Sighting,
+    pub(crate) rpc: Option<String>,
 }
 
 /// What is to happen to it.
@@ -122,10 +133,16 @@ struct Bucket {
     used: u32,
 }
 
+/// A fault and how many requests it could have struck so far.
+#[derive(Debug)]
+struct Queued {
+    fault: Fault,
+    candidates: u64,
+}
+
 #[derive(Debug)]
 struct FaultWindow {
-    kind: Selector,
-    path_contains: Option<String>,
+    opened_by: Fault,
     until: OffsetDateTime,
     form: LimitForm,
 }
@@ -135,7 +152,7 @@ pub(crate) struct Traffic {
     counts: Counts,
     log: VecDeque<LoggedRequest>,
     last_sequence: u64,
-    faults: Vec<Fault>,
+    faults: Vec<Queued>,
     windows: Vec<FaultWindow>,
     api: Bucket,
     discovery: Bucket,
@@ -218,6 +235,8 @@ impl Traffic {
             parameters: arrival.parameters,
             progress: Progress::UnderWay,
             status: None,
+            seen: arrival.seen,
+            rpc: arrival.rpc,
         });
         Admission {
             sequence,
@@ -248,11 +267,14 @@ impl Traffic {
     }
 
     pub(crate) fn queue(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        self.faults.push(Queued {
+            fault,
+            candidates: 0,
+        });
     }
 
-    pub(crate) fn faults(&self) -> &[Fault] {
-        &self.faults
+    pub(crate) fn faults(&self) -> Vec<&Fault> {
+        self.faults.iter().map(|queued| &queued.fault).collect()
     }
 
     pub(crate) fn clear_faults(&mut self) {
@@ -281,16 +303,21 @@ impl Traffic {
         self.windows.retain(|window| now < window.until);
         self.windows
             .iter()
-            .find(|window| arrival.is_meant(window.kind, window.path_contains.as_deref()))
+            .find(|window| arrival.is_meant(&window.opened_by))
             .map(|window| (window.until, window.form))
     }
 
     fn take_fault(&mut self, arrival: &Arrival<'_>) -> Option<Box<Fault>> {
-        let index = self.faults.iter().position(|fault| {
-            fault.count > 0 && arrival.is_meant(fault.kind, fault.path_contains.as_deref())
+        let index = self.faults.iter_mut().position(|queued| {
+            let meant = queued.fault.count > 0 && arrival.is_meant(&queued.fault);
+            queued.candidates += u64::from(meant);
+            meant && queued.fault.strikes(queued.candidates)
         })?;
-        let fault = &mut self.faults[index];
-        fault.count -= 1;
+        let fault = &mut self.faults[index].fault;
+        // The largest count means "for as long as it is queued".
+        if fault.count < u32::MAX {
+            fault.count -= 1;
+        }
         let struck = fault.clone();
         if fault.count == 0 {
             self.faults.remove(index);
@@ -308,8 +335,7 @@ impl Traffic {
         let length = Duration::seconds(i64::try_from(limit.window_s).unwrap_or(i64::MAX / 1000));
         let until = crate::clock::rounded_up(now + length);
         self.windows.push(FaultWindow {
-            kind: fault.kind,
-            path_contains: fault.path_contains.clone(),
+            opened_by: fault.clone(),
             until,
             form: limit.header,
         });
@@ -340,8 +366,20 @@ impl Bucket {
 }
 
 impl Arrival<'_> {
-    fn is_meant(&self, kind: Selector, path_contains: Option<&str>) -> bool {
-        kind.matches(self.kind) && path_contains.is_none_or(|part| self.path.contains(part))
+    fn is_meant(&self, fault: &Fault) -> bool {
+        fault.kind.matches(self.kind)
+            && fault
+                .path_contains
+                .as_ref()
+                .is_none_or(|part| self.path.contains(part))
+            && fault
+                .method
+                .as_ref()
+                .is_none_or(|method| method.eq_ignore_ascii_case(self.method))
+            && fault
+                .rpc_contains
+                .as_ref()
+                .is_none_or(|part| self.rpc.as_ref().is_some_and(|rpc| rpc.contains(part)))
     }
 }
 

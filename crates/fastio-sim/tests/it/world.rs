@@ -89,12 +89,19 @@ impl World {
             .start()
             .await
             .expect("loopback ports");
-        let http = reqwest::Client::builder()
+        Self {
+            sim,
+            http: Self::client(),
+        }
+    }
+
+    /// A client that follows no redirect.
+    pub(crate) fn client() -> reqwest::Client {
+        reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .expect("a client");
-        Self { sim, http }
+            .expect("a client")
     }
 
     /// An authorize URL for `fastio-cli`; `parameters` come on top or in place of its own.

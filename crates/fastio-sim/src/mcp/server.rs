@@ -1,0 +1,383 @@
+//! The MCP server: lists tools, and answers calls with what the API answers.
+
+use axum::http::request::Parts;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, ErrorCode, Implementation, JsonObject,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::{ErrorData, ServerHandler};
+use serde_json::{Value, json};
+
+use crate::http::envelope::Refusal;
+use crate::http::site::{SharedSite, bearer};
+use crate::knobs::{McpAuthFailure, McpCatalogue};
+use crate::mcp::answer::{answer, refusal, success};
+use crate::mcp::calling::{ask, executed, invalid, needed, text};
+use crate::mcp::catalogue::{Shape, actions};
+use crate::mcp::confirming::{Confirmation, confirm};
+use crate::mcp::inside::Inside;
+use crate::mcp::operations::{self, Operation, Verb};
+use crate::mcp::own::{Own, members};
+use crate::mcp::{Entrance, resources};
+use crate::world::ledger::Caller;
+
+/// The JSON-RPC code for a credential that has gone bad, where a knob has it told that way.
+const UNAUTHORIZED: ErrorCode = ErrorCode(-32001);
+
+/// The server behind one entrance.
+#[derive(Clone, Debug)]
+pub(crate) struct Fastio {
+    pub(crate) inside: Inside,
+    pub(crate) entrance: Entrance,
+}
+
+/// Who asks, as far as is known.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) session: Option<String>,
+    pub(crate) token: Option<String>,
+    /// The holder of the token, if it is good.
+    pub(crate) caller: Option<Caller>,
+}
+
+/// What a call of a tool comes to.
+struct Job {
+    operation: &'static Operation,
+    path: String,
+    arguments: JsonObject,
+}
+
+impl ServerHandler for Fastio {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .build();
+        let mut info = ServerConfig::new(capabilities)
+            .with_instructions("Fast.io, simulated. Begin with the how-to tool.");
+        info.server_info = Implementation::new("fastio-mcp", env!("CARGO_PKG_VERSION"));
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let visitor = self.visitor(&context);
+        let read_only = self.hides_writing(&visitor)?;
+        let tools = self.shape(&context).tools(read_only);
+        let page = self.site().world().knobs.mcp_page_size.max(1) as usize;
+        let start = match request.and_then(|request| request.cursor) {
+            None => 0,
+            Some(cursor) => cursor
+                .strip_prefix("tools-")
+                .and_then(|start| start.parse().ok())
+                .filter(|start| *start < tools.len())
+                .ok_or_else(|| invalid("cursor is none that this server gave"))?,
+        };
+        let end = tools.len().min(start + page);
+        let mut result = ListToolsResult::with_all_items(tools[start..end].to_vec());
+        result.next_cursor = (end < tools.len()).then(|| format!("tools-{end}"));
+        Ok(result)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let visitor = self.visitor(&context);
+        let shape = self.shape(&context);
+        let arguments = request.arguments.clone().unwrap_or_default();
+        if text(&arguments, "action").as_deref() == Some("describe") && shape != Shape::Whole {
+            return Ok(described(&request.name, visitor.read_only()).into());
+        }
+        if shape == Shape::Code && request.name == "search" {
+            return Ok(searched(&needed(&arguments, "query")?).into());
+        }
+        if shape == Shape::Code && request.name == "execute" {
+            return self.execute(&visitor, &arguments).await;
+        }
+        let job = job(shape, &request.name, arguments, visitor.read_only())?;
+        if !job.needs_no_sign_in()
+            && let Some(refused) = self.refused(&visitor)?
+        {
+            return Ok(refused);
+        }
+        match confirm(self.site(), job.operation, &request, &context).await? {
+            Confirmation::Given => {}
+            Confirmation::Wanted(asked) => return Ok(asked),
+            Confirmation::Withheld => {
+                let error = json!({ "code": 1670, "text": "The person did not confirm it." });
+                return Ok(refusal(&job.title(), &error, "Ask the person first.").into());
+            }
+        }
+        self.carry_out(&job, &visitor, &context).await
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(resources::fixed()))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(
+            resources::templates(),
+        ))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let visitor = self.visitor(&context);
+        resources::read(self.site(), &request.uri, &visitor).map(ReadResourceResponse::from)
+    }
+}
+
+impl Fastio {
+    fn site(&self) -> &SharedSite {
+        &self.inside.site
+    }
+
+    fn shape(&self, context: &RequestContext<RoleServer>) -> Shape {
+        match (self.entrance, self.site().world().knobs.mcp_catalogue) {
+            (Entrance::Tools, _) | (Entrance::Open | Entrance::Guarded, McpCatalogue::Named) => {
+                Shape::Named
+            }
+            (Entrance::Code, _) | (Entrance::Open | Entrance::Guarded, McpCatalogue::Code) => {
+                Shape::Code
+            }
+            (Entrance::Open | Entrance::Guarded, McpCatalogue::Whole) => Shape::Whole,
+            (Entrance::Open | Entrance::Guarded, McpCatalogue::ByClient) => {
+                let client = context.client_info().map(|client| client.name);
+                Shape::for_client(&client.unwrap_or_default())
+            }
+        }
+    }
+
+    fn visitor(&self, context: &RequestContext<RoleServer>) -> Visitor {
+        let parts = context.extensions.get::<Parts>();
+        let session = parts.and_then(session_id);
+        let token = parts
+            .and_then(|parts| bearer(&parts.headers))
+            .map(str::to_owned)
+            .or_else(|| self.site().signed_in(session.as_deref()?));
+        let caller = token
+            .as_deref()
+            .and_then(|token| self.site().holder(token).ok());
+        Visitor {
+            session,
+            token,
+            caller,
+        }
+    }
+
+    /// Whether the lists leave out what writes. A bad credential is told here too, by the knob that
+    /// has it told inside JSON-RPC.
+    fn hides_writing(&self, visitor: &Visitor) -> Result<bool, ErrorData> {
+        let by_rpc = self.site().world().knobs.mcp_auth_failure == McpAuthFailure::JsonRpc;
+        if by_rpc && visitor.token.is_some() && visitor.caller.is_none() {
+            return Err(unauthorized("Session expired"));
+        }
+        Ok(visitor.read_only())
+    }
+
+    /// The answer to someone who is not signed in, or is no more.
+    fn refused(&self, visitor: &Visitor) -> Result<Option<CallToolResponse>, ErrorData> {
+        if visitor.caller.is_some() {
+            return Ok(None);
+        }
+        let had_one = visitor.token.is_some();
+        let text = if had_one {
+            "Session expired"
+        } else {
+            "Not authenticated"
+        };
+        let by_rpc = self.site().world().knobs.mcp_auth_failure == McpAuthFailure::JsonRpc;
+        if by_rpc && had_one {
+            return Err(unauthorized(text));
+        }
+        let error = json!({ "status": 401, "code": 1650, "text": text });
+        Ok(Some(
+            refusal("auth", &error, "Sign in with auth action pkce-login.").into(),
+        ))
+    }
+
+    async fn execute(
+        &self,
+        visitor: &Visitor,
+        arguments: &JsonObject,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let ask = executed(arguments)?;
+        if visitor.read_only() && ask.method != axum::http::Method::GET {
+            return Err(invalid("method is none of those in the schema"));
+        }
+        if let Some(refused) = self.refused(visitor)? {
+            return Ok(refused);
+        }
+        let title = format!("execute {} {}", ask.method, ask.path);
+        let outcome = self.inside.ask(ask, visitor.token.as_deref()).await;
+        Ok(answer(&title, &outcome).into())
+    }
+
+    async fn carry_out(
+        &self,
+        job: &Job,
+        visitor: &Visitor,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let operation = job.operation;
+        if matches!(operation.verb, Verb::Here | Verb::HereWriting) {
+            let own = Own {
+                inside: &self.inside,
+                arguments: &job.arguments,
+                context,
+                session: visitor.session.as_deref(),
+                token: visitor.token.as_deref(),
+            };
+            return own
+                .carry_out(operation.tool, operation.action)
+                .await
+                .map(CallToolResponse::from);
+        }
+        let ask = ask(operation, &job.path, &job.arguments)?;
+        let outcome = self.inside.ask(ask, visitor.token.as_deref()).await;
+        Ok(answer(&job.title(), &outcome).into())
+    }
+}
+
+impl Visitor {
+    pub(crate) fn read_only(&self) -> bool {
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| caller.scopes.read_only())
+    }
+
+    /// The holder of a good credential.
+    pub(crate) fn known(&self) -> Result<&Caller, Refusal> {
+        self.caller.as_ref().ok_or(Refusal::Anonymous)
+    }
+}
+
+impl Job {
+    fn title(&self) -> String {
+        format!("{} {}", self.operation.tool, self.operation.action)
+    }
+
+    fn needs_no_sign_in(&self) -> bool {
+        let own = matches!(self.operation.verb, Verb::Here | Verb::HereWriting);
+        own && matches!(self.operation.tool, "auth" | "how-to")
+    }
+}
+
+/// The session that a request belongs to.
+pub(crate) fn session_id(parts: &Parts) -> Option<String> {
+    let value = parts.headers.get("mcp-session-id")?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// What a call of a tool is to do.
+fn job(
+    shape: Shape,
+    tool: &str,
+    mut arguments: JsonObject,
+    read_only: bool,
+) -> Result<Job, ErrorData> {
+    if shape == Shape::Whole {
+        let variant = operations::variants()
+            .iter()
+            .find(|variant| variant.name == tool)
+            .filter(|variant| !read_only || variant.operation.only_reads())
+            .ok_or_else(|| invalid(format!("unknown tool: {tool}")))?;
+        return Ok(Job {
+            operation: variant.operation,
+            path: variant.path.clone(),
+            arguments,
+        });
+    }
+    let actions = actions(tool, read_only);
+    if actions.is_empty() {
+        return Err(invalid(format!("unknown tool: {tool}")));
+    }
+    let action = needed(&arguments, "action")?;
+    let operation = actions
+        .into_iter()
+        .find(|operation| operation.action == action)
+        .ok_or_else(|| invalid(format!("action is none of those in the schema: {action}")))?;
+    let kinds = operation.kinds();
+    if kinds.is_empty() {
+        return Ok(Job {
+            operation,
+            path: operation.path_for(""),
+            arguments,
+        });
+    }
+    let kind = text(&arguments, "profile_type").unwrap_or_else(|| "workspace".to_owned());
+    if !kinds.contains(&kind.as_str()) {
+        return Err(invalid("profile_type is none that this action knows"));
+    }
+    let id = needed(&arguments, "profile_id")?;
+    arguments.insert(format!("{kind}_id"), id.into());
+    Ok(Job {
+        operation,
+        path: operation.path_for(&kind),
+        arguments,
+    })
+}
+
+fn described(tool: &str, read_only: bool) -> rmcp::model::CallToolResult {
+    let list: Vec<Value> = actions(tool, read_only)
+        .iter()
+        .map(|operation| {
+            let arguments: Vec<&str> = operation.arguments.iter().map(|own| own.name).collect();
+            json!({ "id": operation.action, "name": operation.about, "arguments": arguments })
+        })
+        .collect();
+    success(
+        &format!("{tool} describe"),
+        members(json!({ "actions": list })),
+    )
+}
+
+/// The calls of the API in which all the words appear.
+fn searched(query: &str) -> rmcp::model::CallToolResult {
+    let query = query.to_lowercase();
+    let found: Vec<Value> = operations::variants()
+        .iter()
+        .filter(|variant| !matches!(variant.operation.verb, Verb::Here | Verb::HereWriting))
+        .filter(|variant| {
+            let operation = variant.operation;
+            let text = format!("{} {} {}", variant.name, variant.path, operation.about);
+            let text = text.to_lowercase();
+            query.split_whitespace().all(|word| text.contains(word))
+        })
+        .map(|variant| {
+            let method = match variant.operation.verb {
+                Verb::Get | Verb::Here | Verb::HereWriting => "get",
+                Verb::Post => "post",
+                Verb::PostJson => "postJson",
+                Verb::Patch => "patch",
+                Verb::Delete => "delete",
+            };
+            json!({ "id": method, "name": variant.path, "about": variant.operation.about })
+        })
+        .collect();
+    success("search", members(json!({ "calls": found })))
+}
+
+fn unauthorized(text: &'static str) -> ErrorData {
+    let data = json!({ "status": 401, "code": 1650, "_recovery": ["Sign in again."] });
+    ErrorData::new(UNAUTHORIZED, text, Some(data))
+}
