@@ -107,7 +107,7 @@ impl<'a> Exchange<'a> {
         signs: bool,
     ) -> Result<Self, Refusal> {
         let mut target = fence::target(&lease.connection, outgoing.base, &outgoing.path_and_query)?;
-        target.keyed &= signs;
+        target.keyed &= signs && !opens_itself(&lease, &outgoing);
         let asks_for_websocket = headers::asks_for_websocket(&outgoing.headers);
         let kind = if asks_for_websocket {
             Kind::Upgrades
@@ -227,7 +227,9 @@ impl<'a> Exchange<'a> {
     /// The headers with the stored credential, and of which generation it is; nothing where none is sent. Whoever may
     /// not have it any longer is refused here, before each try.
     async fn signed(&mut self) -> Result<Option<(u64, HeaderMap)>, CallFailure> {
-        self.lease.check()?;
+        if let Some(refusal) = self.lease.news() {
+            return Err(refusal.into());
+        }
         if !self.target.keyed {
             return Ok(None);
         }
@@ -474,6 +476,23 @@ impl<'a> Exchange<'a> {
     pub(super) fn into_lease(self) -> Lease {
         self.lease
     }
+}
+
+/// Whether a call is opened by a one-time token in its address: then nothing else goes beside it.
+fn opens_itself(lease: &Lease, outgoing: &Outgoing) -> bool {
+    let tickets = &lease.connection.provider.upstream.tickets;
+    let (Some(path), false) = (&outgoing.path, tickets.is_empty()) else {
+        return false;
+    };
+    let query = outgoing.path_and_query.split_once('?');
+    let shows_token = query.is_some_and(|(_, query)| {
+        let mut names = query.split('&').map(|pair| pair.split('=').next());
+        names.any(|name| name == Some("token"))
+    });
+    shows_token
+        && tickets
+            .iter()
+            .any(|ticket| is_meant(&ticket.opens, &outgoing.method, path))
 }
 
 impl Answer {
