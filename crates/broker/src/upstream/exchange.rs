@@ -81,6 +81,7 @@ pub(crate) struct Exchange<'a> {
     began: Timestamp,
     retries: u32,
     failures: u32,
+    limits: u32,
 }
 
 /// A provider's answer, with what was read of its body.
@@ -153,6 +154,7 @@ impl<'a> Exchange<'a> {
             label,
             retries: 0,
             failures: 0,
+            limits: 0,
         })
     }
 
@@ -367,7 +369,14 @@ impl<'a> Exchange<'a> {
     /// The provider wants no calls for a while. Whoever waits long enough goes on in line.
     fn after_limit(&mut self, response: &Response<Incoming>) -> Result<(), CallFailure> {
         let now = self.handle.now();
-        let until = limits::limited_until(now, &Told(response.headers()));
+        let stated = limits::limited_until(now, &Told(response.headers()));
+        // A provider that limits the same call again states too little: it would be asked as fast as it answers.
+        let least = match self.limits {
+            0 => Duration::ZERO,
+            before => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(before - 1)),
+        };
+        self.limits += 1;
+        let until = stated.max(now.plus(least.min(LONGEST_WAIT)));
         let shared = &self.lease.shared;
         shared.traffic.halts.resume(self.lease.connection.id);
         Lines::limited(shared, self.lease.connection.id, until);
