@@ -11,6 +11,7 @@ mod failures_input;
 mod failures_provider;
 mod failures_start;
 mod oidc_provider;
+mod proxy_large;
 mod refresh_bench;
 mod refresh_killed;
 mod story;

@@ -11,7 +11,7 @@
 //! route; the route parses (`ask`), asks the broker's handle and answers, or fails
 //! (`failure`). The warm path of `GET /v1/token` takes no lock, no database and no boxed layer.
 //!
-//! Still to come are the routes `/proxy/NAME/…`, `/mcp/NAME`, `/sse/NAME`, `/oauth/authorize` and
+//! Still to come are the routes `/mcp/NAME`, `/sse/NAME`, `/oauth/authorize` and
 //! `/reconnect/ID`; their place is the end of the table in [`routes`], and until then they are
 //! addresses like any other that there is nothing at.
 

@@ -46,8 +46,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The largest head of a request that goes on to a provider, which has limits of its own; and as much of a body is read
 /// at once.
 const MOST_HEAD: usize = 128 * 1024;
-/// The most headers of such a request.
-const MOST_HEADERS: usize = 256;
+/// The most headers of such a request. More than these the HTTP library would allocate room for at each request.
+const MOST_HEADERS: usize = 100;
 /// As many WebSockets as half of all connections.
 const MOST_TUNNELS: usize = MOST_CONNECTIONS / 2;
 /// After an accept that failed, which is out of files most times, a moment for some to be closed.

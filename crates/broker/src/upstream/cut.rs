@@ -67,7 +67,7 @@ impl Lease {
     }
 
     /// Why it is over, if a change that was not looked at yet says so. It costs next to nothing where nothing changed.
-    fn news(&mut self) -> Option<Refusal> {
+    pub(super) fn news(&mut self) -> Option<Refusal> {
         let is_late = self
             .ends_at()
             .is_some_and(|end| self.shared.clock.now() >= end);

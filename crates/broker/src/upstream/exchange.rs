@@ -81,6 +81,7 @@ pub(crate) struct Exchange<'a> {
     began: Timestamp,
     retries: u32,
     failures: u32,
+    limits: u32,
 }
 
 /// A provider's answer, with what was read of its body.
@@ -107,7 +108,7 @@ impl<'a> Exchange<'a> {
         signs: bool,
     ) -> Result<Self, Refusal> {
         let mut target = fence::target(&lease.connection, outgoing.base, &outgoing.path_and_query)?;
-        target.keyed &= signs;
+        target.keyed &= signs && !opens_itself(&lease, &outgoing);
         let asks_for_websocket = headers::asks_for_websocket(&outgoing.headers);
         let kind = if asks_for_websocket {
             Kind::Upgrades
@@ -153,6 +154,7 @@ impl<'a> Exchange<'a> {
             label,
             retries: 0,
             failures: 0,
+            limits: 0,
         })
     }
 
@@ -227,7 +229,9 @@ impl<'a> Exchange<'a> {
     /// The headers with the stored credential, and of which generation it is; nothing where none is sent. Whoever may
     /// not have it any longer is refused here, before each try.
     async fn signed(&mut self) -> Result<Option<(u64, HeaderMap)>, CallFailure> {
-        self.lease.check()?;
+        if let Some(refusal) = self.lease.news() {
+            return Err(refusal.into());
+        }
         if !self.target.keyed {
             return Ok(None);
         }
@@ -365,7 +369,14 @@ impl<'a> Exchange<'a> {
     /// The provider wants no calls for a while. Whoever waits long enough goes on in line.
     fn after_limit(&mut self, response: &Response<Incoming>) -> Result<(), CallFailure> {
         let now = self.handle.now();
-        let until = limits::limited_until(now, &Told(response.headers()));
+        let stated = limits::limited_until(now, &Told(response.headers()));
+        // A provider that limits the same call again states too little: it would be asked as fast as it answers.
+        let least = match self.limits {
+            0 => Duration::ZERO,
+            before => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(before - 1)),
+        };
+        self.limits += 1;
+        let until = stated.max(now.plus(least.min(LONGEST_WAIT)));
         let shared = &self.lease.shared;
         shared.traffic.halts.resume(self.lease.connection.id);
         Lines::limited(shared, self.lease.connection.id, until);
@@ -474,6 +485,23 @@ impl<'a> Exchange<'a> {
     pub(super) fn into_lease(self) -> Lease {
         self.lease
     }
+}
+
+/// Whether a call is opened by a one-time token in its address: then nothing else goes beside it.
+fn opens_itself(lease: &Lease, outgoing: &Outgoing) -> bool {
+    let tickets = &lease.connection.provider.upstream.tickets;
+    let (Some(path), false) = (&outgoing.path, tickets.is_empty()) else {
+        return false;
+    };
+    let query = outgoing.path_and_query.split_once('?');
+    let shows_token = query.is_some_and(|(_, query)| {
+        let mut names = query.split('&').map(|pair| pair.split('=').next());
+        names.any(|name| name == Some("token"))
+    });
+    shows_token
+        && tickets
+            .iter()
+            .any(|ticket| is_meant(&ticket.opens, &outgoing.method, path))
 }
 
 impl Answer {

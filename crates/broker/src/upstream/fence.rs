@@ -128,3 +128,87 @@ pub enum DoorPath {
     /// Elsewhere: the whole address.
     Outside(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(base: &str, rest: &str) -> Option<String> {
+        joined(&Url::parse(base).unwrap(), rest).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn what_is_sent_is_appended_byte_for_byte() {
+        let base = "https://api.example.com/current/";
+        for rest in [
+            "",
+            "?a=1",
+            "user/me/details/",
+            "a%20b/c;v=1?x=%2f..%2F&y=a|b&z",
+            "a:b/c@d",
+            "x?next=https://evil.example/",
+        ] {
+            assert_eq!(sent(base, rest), Some(format!("{base}{rest}")), "{rest}");
+        }
+        assert_eq!(
+            sent(base, "/a").as_deref(),
+            Some("https://api.example.com/current/a")
+        );
+        let place = "https://mcp.example.com:8443/mcp";
+        assert_eq!(sent(place, "").as_deref(), Some(place));
+        assert_eq!(sent(place, "?x=1"), Some(format!("{place}?x=1")));
+        assert_eq!(sent(place, "blob"), Some(format!("{place}/blob")));
+        let six = "http://[::1]:9000/api/";
+        assert_eq!(sent(six, "x"), Some(format!("{six}x")));
+    }
+
+    #[test]
+    fn nothing_that_is_sent_leads_to_another_host() {
+        let base = Url::parse("https://api.example.com/current/").unwrap();
+        for rest in [
+            "//evil.example/x",
+            "@evil.example/",
+            "/..//evil.example",
+            "http://evil.example/",
+            "\\\\evil.example",
+            ".evil.example/",
+            ":443@evil.example/",
+            "x y",
+            "x\r\nHost: evil.example",
+            "#@evil.example",
+        ] {
+            if let Some(uri) = joined(&base, rest) {
+                assert_eq!(uri.host(), Some("api.example.com"), "{rest}");
+                assert_eq!(uri.port_u16(), None, "{rest}");
+                assert!(uri.path().starts_with("/current/"), "{rest}: {uri}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_the_doors_only_below_the_base_that_was_called() {
+        let base = Url::parse("https://api.example.com/current/").unwrap();
+        let inside = |path: &str| Some(DoorPath::Inside(path.to_owned()));
+        let outside = |address: &str| Some(DoorPath::Outside(address.to_owned()));
+        for (location, leads) in [
+            ("https://api.example.com/current/a/?b#c", inside("a/?b#c")),
+            ("https://API.example.com:443/current/a", inside("a")),
+            ("/current/a", inside("a")),
+            ("b", inside("x/b")),
+            ("?page=2", inside("x/y?page=2")),
+            ("/other/", outside("https://api.example.com/other/")),
+            ("../../../other", outside("https://api.example.com/other")),
+            (
+                "//evil.example/current/",
+                outside("https://evil.example/current/"),
+            ),
+            ("https://api.example.com/currently/", None),
+            ("http://api.example.com/current/", None),
+            ("https://api.example.com:444/current/", None),
+            ("https://u@api.example.com/current/", None),
+            ("https://evil.example/current/", None),
+        ] {
+            assert_eq!(door_path(&base, "x/y", location), leads, "{location}");
+        }
+    }
+}

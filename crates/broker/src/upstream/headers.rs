@@ -176,3 +176,106 @@ fn without_own_preferences(headers: &mut HeaderMap) {
         headers.append(PREFER, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::try_from(*value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    fn names_of(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn an_agent_cannot_say_who_it_is_or_where_it_comes_from() {
+        let mut sent = headers(&[
+            ("authorization", "Bearer x"),
+            ("cookie", "a=b"),
+            ("host", "127.0.0.1"),
+            ("forwarded", "for=1"),
+            ("x-forwarded-for", "1"),
+            ("x-forwarded-host", "evil.example"),
+            ("proxy-authorization", "Basic x"),
+            ("connection", "close, x-hop, content-length"),
+            ("x-hop", "1"),
+            ("content-length", "3"),
+            ("x-own", "1"),
+        ]);
+        to_provider(&mut sent, false);
+        assert_eq!(names_of(&sent), ["content-length", "x-own"]);
+    }
+
+    #[test]
+    fn trailers_are_asked_for_as_the_agent_asks_and_no_other_coding_is() {
+        let mut sent = headers(&[("te", "gzip, Trailers;q=1"), ("connection", "te")]);
+        to_provider(&mut sent, false);
+        assert_eq!(sent["te"], "trailers");
+        let mut sent = headers(&[("te", "gzip")]);
+        to_provider(&mut sent, false);
+        assert!(sent.is_empty());
+    }
+
+    #[test]
+    fn the_wish_to_wait_is_ours_and_other_wishes_are_the_providers() {
+        for (wish, passed) in [
+            ("wait=10", None),
+            ("Wait = 10, return=minimal", Some("return=minimal")),
+            ("return=minimal;x=y, wait=3", Some("return=minimal;x=y")),
+            ("waiting=1", Some("waiting=1")),
+        ] {
+            let mut sent = headers(&[("prefer", wish)]);
+            to_provider(&mut sent, false);
+            let left = sent.get("prefer").map(|value| value.to_str().unwrap());
+            assert_eq!(left, passed, "{wish}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_passes_where_it_is_one_to_a_web_socket() {
+        let asked = headers(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+        ]);
+        assert!(asks_for_websocket(&asked));
+        for other in [
+            headers(&[("connection", "upgrade"), ("upgrade", "h2c")]),
+            headers(&[("upgrade", "websocket")]),
+            headers(&[("connection", "upgrade")]),
+        ] {
+            assert!(!asks_for_websocket(&other));
+        }
+        let mut sent = asked;
+        to_provider(&mut sent, true);
+        assert_eq!(
+            (&sent["connection"], &sent["upgrade"]),
+            (&"upgrade".parse().unwrap(), &"websocket".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_credential_in_a_header_does_not_print() {
+        let mut sent = HeaderMap::new();
+        assert!(sign(
+            &mut sent,
+            &AccessToken::new("a-secret-token".to_owned())
+        ));
+        assert_eq!(sent["authorization"], "Bearer a-secret-token");
+        assert!(!format!("{sent:?}").contains("secret"), "{sent:?}");
+        assert!(!sign(
+            &mut sent,
+            &AccessToken::new("line\r\nbreak".to_owned())
+        ));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_broker::handle::PauseTarget;
+use doorward_broker::handle::{LifetimeAsk, PauseTarget, Proof, Terms};
 use doorward_core::grant::{Door, Policy};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -478,6 +478,12 @@ async fn a_one_time_token_opens_its_call_without_a_key_and_nothing_else() {
     let seen = api.last();
     assert_eq!(seen.target, "/base/file/1/read/?token=one-time");
     assert_eq!(seen.header("authorization"), None);
+    world.send(&read.clone().key(&key)).await;
+    assert_eq!(
+        api.last().header("authorization"),
+        None,
+        "nothing goes beside such a token"
+    );
 
     let before = api.seen().len();
     for other in [
@@ -587,4 +593,65 @@ async fn a_web_socket_goes_both_ways_until_the_agent_is_paused() {
     let mut refused = open(&world, &guessed).await;
     let head = read_until(&mut refused, "\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 401"), "{head}");
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_the_minute_without_queries_and_bodies() {
+    let (_api, world, key) = world().await;
+    let ask = Ask::new("POST", "/proxy/own/x/?q=hidden")
+        .key(&key)
+        .body("hidden");
+    for _ in 0..3 {
+        assert_eq!(world.send(&ask).await.status, 200);
+    }
+    let missing = Ask::get("/proxy/own/status/404/").key(&key);
+    assert_eq!(world.send(&missing).await.status, 404);
+    world.advance(Duration::from_mins(2));
+    // Whoever asks anything of the owner of the state makes it look at the time.
+    let rows = async {
+        loop {
+            let rows = world.handle.audit(50).await.unwrap();
+            let used = rows.into_iter().filter(|row| row.kind == "agent.used");
+            let calls: Vec<_> = used.filter(|row| row.detail.contains_key("call")).collect();
+            if calls.len() >= 2 {
+                return calls;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let rows = tokio::time::timeout(Duration::from_secs(10), rows)
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 2);
+    let posted = rows
+        .iter()
+        .find(|row| row.detail["status"] == "200")
+        .unwrap();
+    for (name, value) in [
+        ("call", "POST /x/"),
+        ("count", "3"),
+        ("bytes_in", "18"),
+        ("bytes_out", "15"),
+    ] {
+        assert_eq!(posted.detail[name], value, "{name}");
+    }
+    assert!(!format!("{rows:?}").contains("hidden"));
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_lifetime_of_its_grant() {
+    let (_api, world, _) = world().await;
+    let terms = Terms {
+        connection: Some(name("own")),
+        doors: Some(vec![Door::Proxy]),
+        lifetime: Some(LifetimeAsk::Hour),
+        ..Terms::default()
+    };
+    let added = world.handle.add_agent("brief", terms, Proof::Window).await;
+    let key = added.unwrap().key;
+    let ask = Ask::get("/proxy/own/stream/").key(&key).text(world.port);
+    let mut stream = open(&world, &ask).await;
+    read_until(&mut stream, "tick").await;
+    world.advance(Duration::from_mins(61));
+    ends_within_a_second(&mut stream).await;
 }

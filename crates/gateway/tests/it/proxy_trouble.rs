@@ -163,6 +163,21 @@ async fn a_limit_is_waited_out_where_the_caller_waits_and_told_where_not() {
 }
 
 #[tokio::test]
+async fn a_provider_that_limits_and_states_no_wait_is_not_hammered() {
+    let (api, world, key) = world().await;
+    let ask = Ask::get("/proxy/own/limited/0/")
+        .key(&key)
+        .header("Prefer", "wait=3");
+    let answer = world.send(&ask).await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (429, "rate_limited")
+    );
+    let asked = api.seen().len();
+    assert!((2..=4).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
 async fn callers_of_a_limited_connection_go_one_after_the_other_and_the_agents_in_turn() {
     let (api, world, key) = world().await;
     let second = world.agent("second", "own", &[Door::Proxy]).await;

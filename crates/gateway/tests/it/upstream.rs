@@ -162,7 +162,7 @@ async fn answer(
     match path.split('/').next().unwrap_or_default() {
         "status" => Ok(by_status(&path)),
         "flaky" => flaky(&path, count),
-        "limited" if count <= 1 => {
+        "limited" if count <= 1 || path == "limited/0/" => {
             let mut response = status(429, whole("{}"));
             let seconds = path.trim_start_matches("limited/").trim_end_matches('/');
             response
