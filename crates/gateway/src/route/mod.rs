@@ -5,6 +5,7 @@ pub(crate) mod discovery;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod key;
+pub(crate) mod mcp;
 pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod pair;

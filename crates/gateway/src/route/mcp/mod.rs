@@ -1,0 +1,9 @@
+mod addresses;
+mod era;
+mod errors;
+mod event_stream;
+mod json;
+mod memory;
+mod message;
+mod tools;
+mod trouble;
