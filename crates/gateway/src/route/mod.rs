@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod pair;
 pub(crate) mod proxy;
+pub(crate) mod reconnect;
 pub(crate) mod register;
 pub(crate) mod token;
 

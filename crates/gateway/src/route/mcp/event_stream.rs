@@ -17,10 +17,16 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// An event of this data alone, which has no line break.
+    /// An event of this data alone.
     pub(super) fn of(data: &str) -> Self {
+        let mut lines = String::from("event: message\n");
+        for line in data.lines() {
+            lines.push_str("data: ");
+            lines.push_str(line);
+            lines.push('\n');
+        }
         Self {
-            lines: Bytes::from(format!("event: message\ndata: {data}\n")),
+            lines: Bytes::from(lines),
         }
     }
 
@@ -284,7 +290,7 @@ mod tests {
             prop_assert_eq!(&read(&pieces), &whole);
             let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
             prop_assert_eq!(&read(&bytewise), &whole);
-            let again: Vec<u8> = whole.iter().flat_map(|event| event.write()).collect();
+            let again: Vec<u8> = whole.iter().flat_map(Event::write).collect();
             prop_assert_eq!(read(&[&again]), whole);
         }
     }

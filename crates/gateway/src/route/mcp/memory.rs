@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use doorward_core::ids::{AgentId, ConnectionId};
 use doorward_core::time::Timestamp;
+use tokio::sync::mpsc;
 
 /// Enough for hundreds of agents with several sessions each.
 const MOST_SESSIONS: usize = 1024;
@@ -27,6 +28,15 @@ pub(super) struct Pair {
     pub(super) connection: ConnectionId,
 }
 
+/// An open stream of the older transport.
+#[derive(Clone)]
+pub(super) struct Stream {
+    /// Where its messages go, below the root of the server's origin.
+    pub(super) path_and_query: String,
+    /// What the door says on it.
+    pub(super) say: mpsc::Sender<String>,
+}
+
 /// The memory of all MCP doors.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<Kept>);
@@ -37,6 +47,7 @@ struct Kept {
     hints: Bounded<(ConnectionId, String), bool>,
     files: Bounded<(Pair, String), Timestamp>,
     questions: Bounded<String, (ConnectionId, Timestamp)>,
+    streams: Bounded<(Pair, String), Stream>,
 }
 
 impl Memory {
@@ -101,6 +112,19 @@ impl Memory {
             .put(question, (connection, now), MOST_QUESTIONS);
     }
 
+    /// A stream was opened; its messages come with this query.
+    pub(super) fn opened(&self, pair: Pair, query: String, stream: Stream) {
+        let mut kept = self.kept();
+        kept.streams.keep(|stream| !stream.say.is_closed());
+        kept.streams.put((pair, query), stream, MOST_SESSIONS);
+    }
+
+    /// The stream whose messages come with this query.
+    pub(super) fn stream(&self, pair: Pair, query: &str) -> Option<Stream> {
+        let key = (pair, query.to_owned());
+        self.kept().streams.get(&key).cloned()
+    }
+
     /// Which connection a question is about, if it was asked not long ago.
     pub(crate) fn question(&self, question: &str, now: Timestamp) -> Option<ConnectionId> {
         let kept = self.kept();
@@ -139,6 +163,11 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
 
     fn get(&self, key: &K) -> Option<&V> {
         self.found.get(key)
+    }
+
+    fn keep(&mut self, is_kept: impl Fn(&V) -> bool) {
+        self.found.retain(|_, value| is_kept(value));
+        self.order.retain(|key| self.found.contains_key(key));
     }
 
     fn take(&mut self, key: &K) {

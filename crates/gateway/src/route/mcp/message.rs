@@ -115,16 +115,18 @@ pub(super) fn read(body: &[u8]) -> Result<Posted, Unread> {
             if values.is_empty() || values.len() != texts.len() {
                 return Err(invalid("The batch is empty."));
             }
-            let messages = values
-                .into_iter()
-                .zip(texts)
-                .map(|(value, text)| match value {
-                    Value::Object(object) => message(object, text),
-                    _ => Err(invalid("The batch holds something that is no message.")),
-                });
+            let messages = values.iter().zip(texts).map(|(value, text)| {
+                let object = value.as_object().cloned();
+                message(
+                    object.ok_or(invalid("The batch holds something that is no message."))?,
+                    text,
+                )
+            });
             messages.collect::<Result<_, _>>().map(Posted::Batch)
         }
-        _ => Err(invalid("The body is no JSON-RPC message.")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Err(invalid("The body is no JSON-RPC message."))
+        }
     }
 }
 
