@@ -11,7 +11,6 @@ mod answer;
 mod door;
 mod era;
 mod errors;
-mod event_stream;
 mod json;
 mod legacy;
 mod memory;

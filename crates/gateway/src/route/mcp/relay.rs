@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{self, Asked, Document};
 use super::door::Door;
-use super::event_stream::{Event, Reader, TooLarge};
+use crate::event_stream::{Event, Reader, TooLarge};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -94,7 +94,7 @@ impl Relay {
     async fn next(&mut self) -> Option<Result<Bytes, BoxError>> {
         let mut stopping = self.door.gate.stopping.clone();
         while !self.is_over {
-            match self.reader.next() {
+            match self.reader.next_event() {
                 Ok(Some(event)) => {
                     if let Some(passed) = self.event(event).await {
                         return Some(passed);

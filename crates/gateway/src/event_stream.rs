@@ -7,18 +7,19 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// The largest event: a file that a tool reads stands in one, in base64.
-pub(super) const MOST_EVENT: usize = 16 * 1024 * 1024;
+pub const MOST_EVENT: usize = 16 * 1024 * 1024;
 
 /// An event, or what stands where one could: comments alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub struct Event {
     /// Its lines, with their ends.
     lines: Bytes,
 }
 
 impl Event {
     /// An event of this data alone.
-    pub(super) fn of(data: &str) -> Self {
+    #[must_use]
+    pub fn of(data: &str) -> Self {
         let mut lines = String::from("event: message\n");
         for line in data.lines() {
             lines.push_str("data: ");
@@ -31,7 +32,8 @@ impl Event {
     }
 
     /// A field's last value.
-    pub(super) fn field(&self, name: &str) -> Option<String> {
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<String> {
         let found = self.fields().filter(|(own, _)| *own == name.as_bytes());
         found
             .last()
@@ -39,7 +41,8 @@ impl Event {
     }
 
     /// Its data; nothing where it has none, or none that is text.
-    pub(super) fn data(&self) -> Option<String> {
+    #[must_use]
+    pub fn data(&self) -> Option<String> {
         let mut lines = self
             .fields()
             .filter(|(name, _)| *name == b"data")
@@ -53,7 +56,8 @@ impl Event {
     }
 
     /// The same event with other data.
-    pub(super) fn with_data(&self, data: &str) -> Self {
+    #[must_use]
+    pub fn with_data(&self, data: &str) -> Self {
         let mut lines = BytesMut::with_capacity(data.len() + 64);
         let mut is_written = false;
         for line in split_lines(&self.lines) {
@@ -74,7 +78,8 @@ impl Event {
     }
 
     /// The event as it is sent.
-    pub(super) fn write(&self) -> Bytes {
+    #[must_use]
+    pub fn write(&self) -> Bytes {
         // A line feed alone would belong to a carriage return that stands last.
         let blank: &[u8] = if self.lines.ends_with(b"\n") && !self.lines.ends_with(b"\r\n") {
             b"\n"
@@ -131,11 +136,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// An event is larger than a door can look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLarge;
+pub struct TooLarge;
 
 /// Reads events from pieces of a stream, however it was cut.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub struct Reader {
     kept: BytesMut,
     /// Up to where the kept bytes were looked at: the beginning of a line that has not ended.
     seen: usize,
@@ -147,12 +152,12 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Takes a piece of the stream.
-    pub(super) fn push(&mut self, piece: &[u8]) {
+    pub fn push(&mut self, piece: &[u8]) {
         self.kept.extend_from_slice(piece);
     }
 
     /// The next event that has arrived whole.
-    pub(super) fn next(&mut self) -> Result<Option<Event>, TooLarge> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, TooLarge> {
         loop {
             if self.after_return && !self.kept.is_empty() {
                 self.after_return = false;
@@ -209,7 +214,7 @@ mod tests {
         let mut events = Vec::new();
         for piece in pieces {
             reader.push(piece);
-            while let Some(event) = reader.next().unwrap() {
+            while let Some(event) = reader.next_event().unwrap() {
                 events.push(event);
             }
         }
@@ -253,7 +258,7 @@ mod tests {
         let mut refused = false;
         for _ in 0..20 {
             reader.push(&piece);
-            refused = reader.next().is_err();
+            refused = reader.next_event().is_err();
             if refused {
                 break;
             }
