@@ -133,7 +133,8 @@ fn beginning(seen: &Seen, session: &str) -> Option<String> {
             json!({ "jsonrpc": "2.0", "id": 1, "result": { "protocolVersion": "2025-11-25" } });
         return Some(answer("200 OK", &headers, &body.to_string()));
     }
-    (seen.method == "DELETE" || !seen.says("\"id\"")).then(|| answer("202 Accepted", "", ""))
+    let wants_none = !seen.says("\"id\"") || seen.says("\"result\"");
+    (seen.method == "DELETE" || wants_none).then(|| answer("202 Accepted", "", ""))
 }
 
 /// A bridge that a test speaks to.
