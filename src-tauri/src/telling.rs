@@ -137,7 +137,24 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
             button: Some(("Show", Place::Main(Goto::page(Page::Connections)))),
             stays: true,
         }),
+        // The person is on the way already: `listen` opens the window.
+        Notice::WindowWanted(_) => None,
     }
+}
+
+/// Where a person who was sent here is to arrive, if it is still there.
+fn wanted(notice: &Notice, snapshot: &Snapshot) -> Option<Place> {
+    let Notice::WindowWanted(connection) = notice else {
+        return None;
+    };
+    let connection = connection_of(snapshot, *connection)?;
+    let name = connection.name.as_str();
+    let has_ended = matches!(connection.health, Health::ReconnectRequired { .. });
+    Some(Place::Main(if has_ended {
+        Goto::reconnect(name)
+    } else {
+        Goto::connection(name)
+    }))
 }
 
 /// The connection that a notice names; nothing where it is gone.
@@ -207,6 +224,9 @@ pub(crate) async fn listen(app: AppHandle, keeper: Keeper, mut notices: Unbounde
         };
         match Snapshot::of(&handle, &keeper.providers()).await {
             Ok(snapshot) => {
+                if let Some(place) = wanted(&notice, &snapshot) {
+                    open(&app, &place);
+                }
                 if let Some(telling) = telling(&notice, &snapshot) {
                     tell(&app, telling);
                 }
@@ -321,6 +341,18 @@ mod tests {
         );
         let place = Place::Main(Goto::reconnect("fastio"));
         assert_eq!(said.button, Some(("Reconnect", place)));
+    }
+
+    #[test]
+    fn whoever_a_page_sent_here_arrives_at_the_connection_without_a_notification() {
+        let notice = Notice::WindowWanted(CONNECTION.parse().unwrap());
+        let snapshot = connected(ended());
+        let place = Place::Main(Goto::reconnect("fastio"));
+        assert_eq!(wanted(&notice, &snapshot), Some(place));
+        assert_eq!(telling(&notice, &snapshot), None);
+        let place = Place::Main(Goto::connection("fastio"));
+        assert_eq!(wanted(&notice, &connected(Health::Connected)), Some(place));
+        assert_eq!(wanted(&notice, &empty()), None, "it is gone");
     }
 
     #[test]

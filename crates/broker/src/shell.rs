@@ -41,6 +41,9 @@ impl Shell for Headless {
             Notice::ManyRecovered(alarm) => {
                 tracing::info!(cause = alarm.cause.in_words(), since = %alarm.since.to_rfc3339(), "what made many connections fail is over");
             }
+            Notice::WindowWanted(connection) => {
+                tracing::warn!(%connection, "a person was sent here by a page: `doorward connect` connects it again");
+            }
             Notice::RevocationGivenUp { name } => {
                 tracing::error!(%name, "a revocation was given up: end the session at the provider");
             }

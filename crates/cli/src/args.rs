@@ -94,6 +94,8 @@ pub(crate) enum Command {
     Pair(Pair),
     /// As an agent: print an access token
     Token(Token),
+    /// As an agent: be an MCP server on standard input and output
+    Mcp(Mcp),
     /// Carry one refresh; started by Doorward itself
     #[command(hide = true)]
     Courier,
@@ -221,6 +223,17 @@ pub(crate) struct Limits {
     /// Only this MCP tool, or these calls of it: `storage(action=list|details)`; may be repeated (door `proxy` only)
     #[arg(long, value_name = "T")]
     pub(crate) tool: Vec<ToolPattern>,
+}
+
+/// `mcp`
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    /// The connection
+    #[arg(long, value_name = "C")]
+    pub(crate) connection: Name,
+    /// Read the agent key from this file, not from `DOORWARD_KEY`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// How a grant may be used.

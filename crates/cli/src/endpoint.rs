@@ -88,11 +88,23 @@ pub(crate) fn check_owner(url: &Url) -> Outcome {
 
 /// A client for loopback: no proxy, which could read the key, and no redirect, which could carry it elsewhere.
 pub(crate) fn client() -> Outcome<reqwest::Client> {
+    built(guarded().timeout(ANSWER_WITHIN))
+}
+
+/// The same for answers that take as long as they take.
+pub(crate) fn streaming_client() -> Outcome<reqwest::Client> {
+    built(guarded())
+}
+
+fn guarded() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_WITHIN)
-        .timeout(ANSWER_WITHIN)
+}
+
+fn built(client: reqwest::ClientBuilder) -> Outcome<reqwest::Client> {
+    client
         .build()
         .map_err(|error| Failure::io("No HTTP client can be made", &io::Error::other(error)))
 }

@@ -28,6 +28,8 @@ pub enum Notice {
         /// The connection's name.
         name: String,
     },
+    /// A page sent the person here, to answer for this connection.
+    WindowWanted(ConnectionId),
 }
 
 /// What the broker does after the changes are on disk.

@@ -19,6 +19,7 @@ use url::form_urlencoded;
 
 use crate::failure::OAuthError;
 use crate::guard::{MOST_BODY, payload_too_large};
+use crate::route::mcp::Memory;
 
 /// How long a body may take to arrive: it is small, and it comes from this machine.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ const MOST_PATIENCE: Duration = Duration::from_mins(5);
 /// What routes share.
 pub(crate) struct Gate {
     pub(crate) handle: Handle,
+    /// What the MCP doors remember.
+    pub(crate) mcp: Memory,
     /// Whether the gateway stops: what would never end by itself ends then.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Places for WebSockets: each outlives the connection it began on.
@@ -137,17 +140,23 @@ impl Call {
 
     /// The body, whole and within the bound of every route that reads one.
     pub(crate) async fn bytes(&mut self) -> Result<Bytes, Refusal> {
-        let body = Limited::new(std::mem::take(&mut self.body), MOST_BODY).collect();
-        match tokio::time::timeout(BODY_TIME, body).await {
+        self.bytes_within(MOST_BODY, BODY_TIME).await
+    }
+
+    /// The whole body, if it is no larger than this and takes no longer.
+    pub(crate) async fn bytes_within(
+        &mut self,
+        most: usize,
+        time: Duration,
+    ) -> Result<Bytes, Refusal> {
+        let body = Limited::new(self.take_body(), most).collect();
+        match tokio::time::timeout(time, body).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(payload_too_large()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(payload_too_large(most)),
             Ok(Err(_)) => Err(bad_request("The body broke off.", "Send it again.")),
             Err(_) => Err(Refusal::new(
                 Code::RequestTimeout,
-                format!(
-                    "The body did not arrive within {} seconds.",
-                    BODY_TIME.as_secs()
-                ),
+                format!("The body did not arrive within {} seconds.", time.as_secs()),
                 "Send it in one go.",
             )),
         }

@@ -7,6 +7,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use doorward_broker::upstream::CallFailure;
+use doorward_core::name::Name;
 use doorward_core::problem::{Code, Refusal};
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -118,7 +119,7 @@ pub(crate) fn render(failure: Failure, path: &str, headers: &HeaderMap) -> Respo
         Failure::OAuth(error) => oauth(&error),
     };
     if response.status() == StatusCode::UNAUTHORIZED
-        && let Some(challenge) = challenge(headers)
+        && let Some(challenge) = challenge(path, headers)
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
@@ -215,17 +216,25 @@ fn status(code: Code) -> StatusCode {
 
 /// RFC 9728 §5.1: where a client learns how to get a key. `error` only when a key was shown
 /// (RFC 6750 §3.1).
-fn challenge(headers: &HeaderMap) -> Option<HeaderValue> {
+fn challenge(path: &str, headers: &HeaderMap) -> Option<HeaderValue> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let error = if headers.contains_key(http::header::AUTHORIZATION) {
         ", error=\"invalid_token\""
     } else {
         ""
     };
+    let door = mcp_door(path).unwrap_or_default();
     let text = format!(
-        "Bearer resource_metadata=\"http://{host}/.well-known/oauth-protected-resource\"{error}"
+        "Bearer resource_metadata=\"http://{host}/.well-known/oauth-protected-resource{door}\"{error}"
     );
     HeaderValue::try_from(text).ok()
+}
+
+/// The MCP door that a path belongs to, which has metadata of its own.
+fn mcp_door(path: &str) -> Option<String> {
+    let name = path.strip_prefix("/mcp/")?.split('/').next()?;
+    let name: Name = name.parse().ok()?;
+    Some(format!("/mcp/{name}"))
 }
 
 /// The failure of Doorward itself.

@@ -98,7 +98,9 @@ fn check_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether requests to a path go on to a provider: what is in them is its business.
 pub(crate) fn passes_through(path: &str) -> bool {
-    path.starts_with("/proxy/")
+    ["/proxy/", "/mcp/", "/sse/"]
+        .iter()
+        .any(|door| path.starts_with(door))
 }
 
 /// Two keys in one request would leave it to chance whose it is, and a body that is framed in two ways, or in one that
@@ -155,7 +157,7 @@ fn check_length(headers: &HeaderMap) -> Result<(), Refusal> {
         .and_then(|length| length.parse::<u64>().ok())
         .is_some_and(|length| length > MOST)
     {
-        return Err(payload_too_large());
+        return Err(payload_too_large(MOST_BODY));
     }
     Ok(())
 }
@@ -163,10 +165,10 @@ fn check_length(headers: &HeaderMap) -> Result<(), Refusal> {
 const MOST: u64 = MOST_BODY as u64;
 
 /// The refusal of a body that is too large.
-pub(crate) fn payload_too_large() -> Refusal {
+pub(crate) fn payload_too_large(most: usize) -> Refusal {
     Refusal::new(
         Code::PayloadTooLarge,
-        format!("The body is larger than {MOST_BODY} bytes."),
+        format!("The body is larger than {most} bytes."),
         "Send only what the route takes.",
     )
 }

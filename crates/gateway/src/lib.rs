@@ -20,6 +20,7 @@
 mod ask;
 pub mod bind;
 pub mod endpoint;
+pub mod event_stream;
 mod failure;
 mod guard;
 mod pace;

@@ -160,8 +160,16 @@ table! {
     ANY "/proxy/{name}/" Ticketed route::proxy::forward;
     ANY "/proxy/{name}/{*path}" Ticketed route::proxy::forward;
 
-    // Later: /mcp/{name}, /mcp/{name}/blob, /mcp/{name}/file/{*path}, /sse/{name}, /oauth/authorize,
-    // /reconnect/{id}.
+    POST "/mcp/{name}" Keyed route::mcp::post;
+    GET "/mcp/{name}" Keyed route::mcp::listen;
+    DELETE "/mcp/{name}" Keyed route::mcp::end;
+    POST "/mcp/{name}/blob" Keyed route::mcp::blob;
+    GET "/mcp/{name}/file/{*path}" Keyed route::mcp::file;
+    GET "/sse/{name}" Keyed route::mcp::listen_sse;
+    POST "/sse/{name}/message" Keyed route::mcp::post_sse;
+    GET "/reconnect/{id}" Open route::reconnect::show;
+
+    // Later: /oauth/authorize.
 }
 
 /// Every route.
@@ -190,7 +198,7 @@ fn finish(route: &'static str, call: &Call, answer: Result<Response, Failure>) -
             response
         }
         Err(failure) => {
-            let response = failure::render(failure, route, &call.head.headers);
+            let response = failure::render(failure, call.head.uri.path(), &call.head.headers);
             tracing::debug!(route, status = response.status().as_u16(), "refused");
             response
         }

@@ -34,6 +34,7 @@ use crate::guard::{self, Names};
 use crate::pace::{Pace, Paced, Seen};
 use crate::pass::Streams;
 use crate::peer::{self, Peer};
+use crate::route::mcp::Memory;
 use crate::routes;
 
 /// How many connections may be open: hundreds of agents with a pool each, and far from the number
@@ -75,6 +76,7 @@ pub(crate) async fn serve(
     let (stop, stopping) = watch::channel(false);
     let gate = Arc::new(Gate {
         handle,
+        mcp: Memory::default(),
         stopping: stopping.clone(),
         tunnels: Arc::new(Semaphore::new(MOST_TUNNELS)),
     });

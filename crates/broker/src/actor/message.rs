@@ -12,6 +12,7 @@ use doorward_core::ids::{AgentId, ConnectionId, FlowId, OutboxId};
 use doorward_core::key::KeyHash;
 use doorward_core::name::{ClaimedName, Name};
 use doorward_core::pairing::{Program, Wanted};
+use doorward_core::plan::Notice;
 use doorward_core::problem::Refusal;
 use doorward_core::secret::{Passphrase, Pin};
 use doorward_core::token_reply::TokenSet;
@@ -74,6 +75,8 @@ pub(crate) enum AgentMessage {
     Renew { renewal: Renewal, reply: Reply<()> },
     /// A token ends soon, and nobody waits for the next.
     RenewSoon { connection: ConnectionId },
+    /// A page sent a person here, to answer for a connection.
+    WindowWanted { connection: ConnectionId },
     Register {
         name: ClaimedName,
         redirect_uris: Vec<String>,
@@ -250,6 +253,9 @@ impl Actor {
             } => self.rejected(caller, rejection, reply).await,
             AgentMessage::Renew { renewal, reply } => self.renew(renewal, reply).await,
             AgentMessage::RenewSoon { connection } => self.renew_soon(connection).await,
+            AgentMessage::WindowWanted { connection } => {
+                self.shell.tell(&Notice::WindowWanted(connection));
+            }
             AgentMessage::Register {
                 name,
                 redirect_uris,

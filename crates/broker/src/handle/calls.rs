@@ -1,5 +1,6 @@
 //! The proxy door: an agent calls a provider, and the broker puts the credential in.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use doorward_core::api_path::ApiPath;
@@ -17,7 +18,7 @@ use url::Url;
 use super::Handle;
 use crate::actor::{AgentMessage, Message};
 use crate::upstream::{
-    self, Base, CallFailure, CutBody, Exchange, Lease, Opened, Outgoing, is_meant,
+    self, Base, CallFailure, CutBody, Exchange, Lease, Opened, Outgoing, SignedWith, is_meant,
 };
 
 /// A token is wanted that can be sent.
@@ -115,6 +116,13 @@ impl Handle {
         }
     }
 
+    /// A page sent a person here, to answer for a connection: the window comes forward. Where the mailbox is full, it
+    /// does so the next time.
+    pub fn want_window(&self, connection: ConnectionId) {
+        let message = AgentMessage::WindowWanted { connection };
+        let _full = self.mailbox.try_send(Message::Agent(message));
+    }
+
     /// Begins a refresh that nobody waits for. Where the mailbox is full the next call asks again.
     pub(crate) fn renew_soon(&self, connection: ConnectionId) {
         let message = AgentMessage::RenewSoon { connection };
@@ -161,7 +169,7 @@ impl Entry {
 
     /// The address of a base, if the provider has it.
     #[must_use]
-    pub fn address_of(&self, base: Base) -> Option<&Url> {
+    pub fn address_of(&self, base: Base) -> Option<Cow<'_, Url>> {
         upstream::address(&self.lease.connection, base).map(|(address, _)| address)
     }
 
@@ -173,7 +181,7 @@ impl Entry {
                 let other = self.upstream().bases.get(place);
                 other.map_or("", |base| base.prefix.as_str())
             }
-            Base::Api | Base::Mcp | Base::Sse => "",
+            Base::Api | Base::Mcp | Base::Sse | Base::BesideMcp | Base::BesideSse => "",
         }
     }
 
@@ -213,6 +221,19 @@ impl Entry {
             Ok(answer) => Ok(exchange.finish(answer)),
             Err(failure) => Err(exchange.fail(failure)),
         }
+    }
+
+    /// An answer said inside itself that the credential was not taken: has it renewed, unless that happened since.
+    pub async fn renew(
+        &self,
+        refused: SignedWith,
+        patience: Option<Duration>,
+    ) -> Result<(), Refusal> {
+        let (caller, name) = (&self.lease.caller, &self.lease.connection.name);
+        let patience = patience.unwrap_or(super::DEFAULT_PATIENCE);
+        self.handle
+            .renew(caller, name, Some(refused.0), patience)
+            .await
     }
 
     /// Sends a call that asks for a WebSocket.

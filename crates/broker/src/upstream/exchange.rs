@@ -26,8 +26,8 @@ use super::halts::Task;
 use super::line::{Lines, Turn, rate_limited};
 use super::peek::{self, Peeked};
 use super::{
-    CallFailure, Clients, CutBody, Halts, Handed, Label, Lease, Outgoing, Tickets, headers,
-    is_meant,
+    CallFailure, Clients, CutBody, Halts, Handed, Label, Lease, Outgoing, SignedWith, Tickets,
+    headers, is_meant,
 };
 use crate::handle::{DEFAULT_PATIENCE, Handle};
 use crate::random;
@@ -79,6 +79,8 @@ pub(crate) struct Exchange<'a> {
     left: Duration,
     label: String,
     began: Timestamp,
+    /// With which generation of the token the last try was signed.
+    signed_with: Option<u64>,
     retries: u32,
     failures: u32,
     limits: u32,
@@ -152,6 +154,7 @@ impl<'a> Exchange<'a> {
             ticket,
             left: outgoing.patience.unwrap_or(DEFAULT_PATIENCE),
             label,
+            signed_with: None,
             retries: 0,
             failures: 0,
             limits: 0,
@@ -169,6 +172,7 @@ impl<'a> Exchange<'a> {
             let turn = self.wait_in_line().await?;
             let signed = self.signed().await?;
             let generation = signed.as_ref().map(|(generation, _)| *generation);
+            self.signed_with = generation;
             let headers = signed.map_or_else(|| self.headers.clone(), |(_, headers)| headers);
             let attempted = self.attempt(headers).await;
             drop(turn);
@@ -453,6 +457,9 @@ impl<'a> Exchange<'a> {
         let mut head = answer.head;
         headers::to_agent(&mut head.headers, false);
         head.extensions = http::Extensions::new();
+        if let Some(generation) = self.signed_with {
+            head.extensions.insert(SignedWith(generation));
+        }
         let body = CutBody::new(answer.first, answer.rest, self.lease, counting);
         Response::from_parts(head, body)
     }

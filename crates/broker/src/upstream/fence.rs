@@ -4,6 +4,8 @@
 //! Nothing of a request can change them: what the agent sends is appended to the path byte for byte, and the result is
 //! compared with where it should have gone.
 
+use std::borrow::Cow;
+
 use doorward_core::connection::Connection;
 use doorward_core::problem::{Code, Refusal};
 use http::Uri;
@@ -27,7 +29,7 @@ pub(super) fn target(
     path_and_query: &str,
 ) -> Result<Target, Refusal> {
     let (address, keyed) = address(connection, base).ok_or_else(|| no_such_base(connection))?;
-    let uri = joined(address, path_and_query).ok_or_else(|| {
+    let uri = joined(&address, path_and_query).ok_or_else(|| {
         Refusal::new(
             Code::BadRequest,
             "The path cannot be joined to the API's address.",
@@ -38,17 +40,28 @@ pub(super) fn target(
 }
 
 /// The stored address of a base, and whether the credential is sent there.
-pub(crate) fn address(connection: &Connection, base: Base) -> Option<(&Url, bool)> {
+pub(crate) fn address(connection: &Connection, base: Base) -> Option<(Cow<'_, Url>, bool)> {
     let provider = &connection.provider;
+    let upstream = &provider.upstream;
     match base {
-        Base::Api => Some((provider.api.as_ref()?, true)),
-        Base::Mcp => Some((provider.upstream.mcp.as_ref()?, true)),
-        Base::Sse => Some((provider.upstream.sse.as_ref()?, true)),
+        Base::Api => Some((Cow::Borrowed(provider.api.as_ref()?), true)),
+        Base::Mcp => Some((Cow::Borrowed(upstream.mcp.as_ref()?), true)),
+        Base::Sse => Some((Cow::Borrowed(upstream.sse.as_ref()?), true)),
+        Base::BesideMcp => Some((Cow::Owned(root(upstream.mcp.as_ref()?)), true)),
+        Base::BesideSse => Some((Cow::Owned(root(upstream.sse.as_ref()?)), true)),
         Base::Other(place) => {
-            let other = provider.upstream.bases.get(place)?;
-            Some((&other.address, other.keyed))
+            let other = upstream.bases.get(place)?;
+            Some((Cow::Borrowed(&other.address), other.keyed))
         }
     }
+}
+
+/// The root of an address's origin.
+fn root(address: &Url) -> Url {
+    let mut root = address.clone();
+    root.set_path("/");
+    root.set_query(None);
+    root
 }
 
 fn no_such_base(connection: &Connection) -> Refusal {

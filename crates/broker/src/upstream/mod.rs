@@ -52,6 +52,10 @@ pub enum Base {
     Mcp,
     /// The MCP server, by the transport before it.
     Sse,
+    /// The root of the origin that the MCP server is at: its side channels.
+    BesideMcp,
+    /// The root of the origin that the older transport is at: where its messages go.
+    BesideSse,
     /// One of the further ones, by its place in [`doorward_core::upstream::Upstream::bases`].
     Other(usize),
 }
@@ -105,6 +109,10 @@ pub enum CallFailure {
     /// It was sent and no answer came: whether it was carried out is not known, and it was not repeated.
     Unknown(Refusal),
 }
+
+/// With which generation of the token a call was signed. It stands among the extensions of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedWith(pub(crate) u64);
 
 impl CallFailure {
     /// What the agent is told.

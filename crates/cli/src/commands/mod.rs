@@ -7,6 +7,7 @@ mod connect;
 mod connections;
 pub(crate) mod doctor;
 mod keys;
+mod mcp;
 mod pair;
 mod pausing;
 mod pin;
@@ -66,5 +67,6 @@ async fn brief(context: &mut Context, command: Command) -> Outcome {
         Command::Keys(KeysCommand::Rotate(ask)) => keys::rotate(context, ask).await,
         Command::Pair(ask) => pair::run(context, ask).await,
         Command::Token(ask) => token::run(context, ask).await,
+        Command::Mcp(ask) => mcp::run(context, ask).await,
     }
 }

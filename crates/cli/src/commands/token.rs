@@ -61,7 +61,7 @@ struct Problem {
 }
 
 /// Why the gateway refused.
-fn problem(body: &Value, retry_after_seconds: Option<u64>) -> Failure {
+pub(super) fn problem(body: &Value, retry_after_seconds: Option<u64>) -> Failure {
     let Ok(Problem { code, detail, hint }) = Problem::deserialize(body) else {
         return not_understood();
     };

@@ -6,6 +6,7 @@
 )]
 
 mod approving;
+mod bridge;
 mod clean;
 mod courier;
 mod errors;

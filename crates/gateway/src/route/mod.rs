@@ -5,10 +5,12 @@ pub(crate) mod discovery;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod key;
+pub(crate) mod mcp;
 pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod pair;
 pub(crate) mod proxy;
+pub(crate) mod reconnect;
 pub(crate) mod register;
 pub(crate) mod token;
 

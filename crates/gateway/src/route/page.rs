@@ -15,7 +15,7 @@ use crate::ask::Call;
 use crate::failure::Failure;
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 /// The style is allowed by its SHA-256, and nothing else is.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-COlM2hvojtQeYOyJQp/I6QpJRSL8OG+Rf1TROSsbqTI='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -25,7 +25,12 @@ pub(crate) async fn show(call: &mut Call) -> Result<Response, Failure> {
     let mut codes =
         form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "user_code");
     let code = codes.next().and_then(|(_, typed)| well_formed(&typed));
-    let mut response = Response::new(Body::from(page(code.as_deref())));
+    Ok(still(page(code.as_deref())))
+}
+
+/// A page that can do nothing but be read.
+pub(super) fn still(page: String) -> Response {
+    let mut response = Response::new(Body::from(page));
     let headers = response.headers_mut();
     headers.insert(
         CONTENT_TYPE,
@@ -34,7 +39,7 @@ pub(crate) async fn show(call: &mut Call) -> Result<Response, Failure> {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    Ok(response)
+    response
 }
 
 /// A user code in its one spelling, if that is what the text is: letters and a dash, so that it

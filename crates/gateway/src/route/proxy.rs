@@ -201,7 +201,7 @@ fn rewrite_location(
         return;
     };
     let name = &entry.connection().name;
-    let new = match door_path(address, requested, text) {
+    let new = match door_path(&address, requested, text) {
         None => return,
         Some(DoorPath::Outside(address)) => address,
         Some(DoorPath::Inside(path)) => {

@@ -457,6 +457,7 @@ fn the_page_for_agents_names_every_route() {
             .path
             .replace("{name}", "NAME")
             .replace("{*path}", "PATH");
+        let path = path.replace("{id}", "ID");
         let method = if route.any_method {
             "any"
         } else {

@@ -92,8 +92,14 @@ async fn every_keyed_route_wants_a_key_that_opens_something() {
             let answer = world.send(&ask).await;
             assert_refused(&answer, 401, "unauthenticated", &ask.text(0));
             let challenge = answer.header("www-authenticate").unwrap();
+            // Each MCP door has metadata of its own.
+            let door = if route.path.starts_with("/mcp/") {
+                "/mcp/fastio"
+            } else {
+                ""
+            };
             let own = format!(
-                "Bearer resource_metadata=\"http://127.0.0.1:{}/.well-known/oauth-protected-resource\"",
+                "Bearer resource_metadata=\"http://127.0.0.1:{}/.well-known/oauth-protected-resource{door}\"",
                 world.port
             );
             assert!(challenge.starts_with(&own), "{challenge}");
@@ -112,8 +118,8 @@ async fn open_routes_ask_no_key_and_addresses_are_told_to_nobody_without_one() {
     for path in [
         "/",
         "/proxy/fastio",
-        "/mcp/fastio",
-        "/sse/fastio",
+        "/mcp",
+        "/sse/fastio/more",
         "/metrics/more",
     ] {
         let ask = Ask::get(path);
@@ -259,7 +265,8 @@ async fn a_secret_in_the_address_is_refused_on_every_route() {
     let (world, key) = World::with_agent().await;
     for route in routes() {
         let path = path_of(route);
-        let passes_through = route.path.starts_with("/proxy/");
+        let doors = ["/proxy/", "/mcp/", "/sse/"];
+        let passes_through = doors.iter().any(|door| route.path.starts_with(door));
         let secrets = [
             format!("connection={key}"),
             "access_token=x".into(),

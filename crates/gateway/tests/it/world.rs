@@ -114,6 +114,36 @@ impl World {
         self.connect_to("fastio", Some(base), name, tenant).await;
     }
 
+    /// A connection `served` to this Fast.io with MCP servers elsewhere.
+    pub(crate) async fn connect_served(&self, mcp: &str, sse: &str) {
+        let manifest = include_str!("../../../core/manifests/fastio.toml")
+            .replace("\"fastio\"", "\"served\"")
+            .replace(
+                "\"https://api.fast.io\"",
+                &format!("\"{}\"", self.sim.base_url()),
+            )
+            .replace("\"https://mcp.fast.io/mcp\"", &format!("\"{mcp}\""))
+            .replace("\"https://mcp.fast.io/sse\"", &format!("\"{sse}\""));
+        let providers = self.folder.path().join("providers");
+        std::fs::create_dir_all(&providers).unwrap();
+        std::fs::write(providers.join("served.toml"), manifest).unwrap();
+        self.connect_to("served", None, "served", "personal").await;
+    }
+
+    /// The person connects a connection again.
+    pub(crate) async fn connect_again(&self, name: &str) {
+        let ask = ConnectAsk {
+            provider: None,
+            base: None,
+            scope: None,
+            read_only: false,
+            tenant: None,
+            name: Some(self::name(name)),
+            agent_name: None,
+        };
+        self.consent(ask).await;
+    }
+
     async fn connect_to(&self, provider: &str, base: Option<String>, name: &str, tenant: &str) {
         let ask = ConnectAsk {
             provider: Some(provider.to_owned()),
@@ -124,6 +154,10 @@ impl World {
             name: Some(self::name(name)),
             agent_name: None,
         };
+        self.consent(ask).await;
+    }
+
+    async fn consent(&self, ask: ConnectAsk) {
         let started = self.handle.connect(ask).await.unwrap();
         let redirect = self
             .sim
