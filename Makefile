@@ -71,4 +71,4 @@ bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean
-	rm -rf tests/peers/node_modules tests/peers/mcp/node_modules ui/node_modules ui/dist
+	rm -rf tests/peers/node_modules tests/peers/mcp/node_modules tests/python/.venv ui/node_modules ui/dist
