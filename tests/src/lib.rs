@@ -33,6 +33,7 @@ mod clock;
 pub mod desktop;
 pub mod kernel;
 mod keyring;
+pub mod mcp;
 mod process;
 mod programs;
 mod scan;
