@@ -64,6 +64,7 @@ bench: ## measure against a bare floor on this machine
 	scripts/setup bench
 	scripts/bench
 	scripts/bench-desktop
+	scripts/bench-proxy
 
 bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs/BENCHMARKS-REFRESH.md
 	scripts/setup test
