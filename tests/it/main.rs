@@ -1,6 +1,7 @@
 //! Doorward as people and agents meet it: the real program, from outside.
 
 mod conformance;
+mod curl;
 mod desktop;
 mod desktop_pictures;
 mod desktop_shell;

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokio::process::ChildStdin;
 
 use crate::agent::{Answer, client};
+use crate::peers::{NodePeer, spawn};
 use crate::process::{Process, Ran, Stdin};
 use crate::programs::repository;
 
@@ -14,37 +14,22 @@ use crate::programs::repository;
 pub struct Everything {
     /// Its MCP endpoint.
     pub url: String,
-    control: String,
-    // Its standard input keeps it alive.
-    _open: ChildStdin,
-    _process: Process,
+    peer: NodePeer,
 }
 
 impl Everything {
     /// One that any access token opens, and no agent key.
     pub async fn start() -> Self {
-        let script = peer("everything-server.mjs");
-        let mut process = spawn(
-            "node",
-            &[script.as_os_str(), "--bearer".as_ref(), "any".as_ref()],
-            Stdin::Piped,
-        );
-        let open = process.stdin();
-        let line = process.line().await;
-        let ready: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("the server says {line:?}{}", process.said()));
-        let at = |member: &str| ready[member].as_str().expect("an address").to_owned();
+        let peer = NodePeer::start("mcp/everything-server.mjs", &["--bearer", "any"]).await;
         Self {
-            url: at("url"),
-            control: at("control"),
-            _open: open,
-            _process: process,
+            url: peer.at("url").to_owned(),
+            peer,
         }
     }
 
     /// What every request so far has brought: `requests`, `refused`, `authorizations`, `hosts`, `origins`.
     pub async fn seen(&self) -> Value {
-        Answer::to(client().get(format!("{}/seen", self.control)))
+        Answer::to(client().get(format!("{}/seen", self.peer.at("control"))))
             .await
             .expect(200)
             .json()
@@ -130,21 +115,7 @@ fn peer(name: &str) -> PathBuf {
 async fn run(program: &str, script: &Path, words: &[&str]) -> Ran {
     let script = script.to_string_lossy();
     let words = [&[&*script], words].concat();
-    spawn(program, &words, Stdin::Empty).ended().await
-}
-
-/// Starts one in an environment made from nothing.
-fn spawn(program: &str, words: &[impl AsRef<std::ffi::OsStr>], stdin: Stdin) -> Process {
-    let folder = tempfile::tempdir().expect("a folder for what it keeps");
-    let environment = [
-        (
-            OsString::from("PATH"),
-            std::env::var_os("PATH").unwrap_or_default(),
-        ),
-        ("HOME".into(), folder.path().into()),
-        ("TMPDIR".into(), folder.path().into()),
-    ];
-    let mut process = Process::start(Path::new(program), words, environment, stdin);
-    process.keep(folder);
-    process
+    spawn(Path::new(program), &words, Stdin::Empty)
+        .ended()
+        .await
 }
