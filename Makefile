@@ -64,6 +64,7 @@ bench: ## measure against a bare floor on this machine
 	scripts/setup bench
 	scripts/bench
 	scripts/bench-desktop
+	scripts/bench-proxy
 
 bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs/BENCHMARKS-REFRESH.md
 	scripts/setup test
@@ -71,4 +72,4 @@ bench-refresh: ## what becomes of a grant when a refresh goes wrong; writes docs
 
 clean: ## remove what was built or fetched into this folder
 	cargo clean
-	rm -rf tests/peers/node_modules ui/node_modules ui/dist
+	rm -rf tests/peers/node_modules tests/peers/mcp/node_modules tests/python/.venv ui/node_modules ui/dist

@@ -1,5 +1,7 @@
 //! Doorward as people and agents meet it: the real program, from outside.
 
+mod conformance;
+mod curl;
 mod desktop;
 mod desktop_pictures;
 mod desktop_shell;
@@ -10,6 +12,7 @@ mod failures_disk;
 mod failures_input;
 mod failures_provider;
 mod failures_start;
+mod mcp_clients;
 mod oidc_provider;
 mod proxy_large;
 mod refresh_bench;

@@ -112,13 +112,13 @@ impl Peer {
     }
 }
 
-/// Describes the server to Doorward, with the call that tells whether a token is good.
-fn write_manifest(world: &World, peer: &Peer) {
+/// Describes the server to Doorward, with the call that tells whether a token is good, and what lies behind the door.
+fn write_manifest(world: &World, peer: &Peer, door: &str) {
     let folder = world.folder().join("config/doorward/providers");
     std::fs::create_dir_all(&folder).expect("it can be made");
     let manifest = format!(
         "name = \"oidc\"\ntitle = \"The peer\"\nbase = \"{}\"\ncheck = \"/api/whoami\"\naccount = \"/api/whoami\"\n\
-         default_scope = \"{SCOPE}\"\n",
+         default_scope = \"{SCOPE}\"\n{door}",
         peer.issuer
     );
     std::fs::write(folder.join("oidc.toml"), manifest).expect("it can be written");
@@ -148,14 +148,19 @@ async fn connect(world: &World, peer: &Peer, arguments: &[&str]) -> Value {
 pub(crate) type Connected = (Peer, World, Served, Agent);
 
 pub(crate) async fn connected(flags: &[&str]) -> Connected {
+    connected_with(flags, "", "oidc:token").await
+}
+
+/// The same with lines for the manifest, and what the agent asks for.
+pub(crate) async fn connected_with(flags: &[&str], door: &str, scope: &str) -> Connected {
     let peer = Peer::start(flags).await;
     let world = World::new().await;
-    write_manifest(&world, &peer);
+    write_manifest(&world, &peer, door);
     let served = world.serve().await;
     world.set_pin().await;
     let connection = connect(&world, &peer, &["oidc"]).await;
     assert_eq!(connection["account"], "ada@example.test");
-    let agent = world.pair("Reporter", "oidc:token").await;
+    let agent = world.pair("Reporter", scope).await;
     (peer, world, served, agent)
 }
 
@@ -368,7 +373,7 @@ async fn a_client_with_a_secret_shows_it_in_every_call() {
 async fn a_consent_declined_at_the_server_is_told_as_such() {
     let peer = Peer::start(&[]).await;
     let world = World::new().await;
-    write_manifest(&world, &peer);
+    write_manifest(&world, &peer, "");
     let _here = shown(&world);
     let served = world.serve().await;
     let (process, url) = begin(&world, &["oidc"]).await;

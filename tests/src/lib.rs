@@ -30,9 +30,12 @@
 
 mod agent;
 mod clock;
+mod curl;
 pub mod desktop;
 pub mod kernel;
 mod keyring;
+pub mod mcp;
+mod peers;
 mod process;
 mod programs;
 mod scan;
@@ -41,8 +44,10 @@ mod world;
 
 pub use agent::{Agent, Answer, Asked, Browser};
 pub use clock::Stopwatch;
+pub use curl::{Fetched, curl};
 pub use fastio_sim::{Consent, DeadToken, Fault, Hang, Kind, Knobs, Sim, demo};
 pub use keyring::Keyring;
+pub use peers::NodePeer;
 pub use process::{Process, Ran};
 pub use programs::{doorward, doorward_desktop, fastio_sim, repository};
 pub use scan::Scan;

@@ -42,8 +42,8 @@ impl Names {
 
     /// Checks a request's head, all but its key.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        self.check_host(uri, headers)?;
-        check_no_page(headers)?;
+        let host = self.check_host(uri, headers)?;
+        check_no_page(uri.path(), host, headers)?;
         check_form(headers)?;
         if passes_through(uri.path()) {
             return check_carries_no_key(uri, headers);
@@ -52,7 +52,8 @@ impl Names {
         check_query(uri.query())
     }
 
-    fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Gives the name by which we were called.
+    fn check_host<'h>(&self, uri: &Uri, headers: &'h HeaderMap) -> Result<&'h str, Refusal> {
         let mut hosts = headers.get_all(HOST).iter();
         let host = match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
             (Some(Ok(host)), None) if self.include(host) => host,
@@ -65,7 +66,7 @@ impl Names {
             (Some(_), Some(_)) => false,
         };
         if agrees {
-            Ok(())
+            Ok(host)
         } else {
             Err(self.host_not_allowed())
         }
@@ -83,10 +84,22 @@ impl Names {
 
 /// Pages may not call. What a person types into the address bar is `none`, and our own pages are
 /// `same-origin`; a page of another port of this machine is `same-site`, and a stranger.
-fn check_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
+///
+/// MCP has its clients and servers agree on `Origin` as on `Host`, and its test of rebinding sends our own. At that door
+/// it is let in: who has it is a page of ours, which holds no key, or a program, which may say what it likes.
+fn check_no_page(path: &str, host: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     let sites = headers.get_all(SEC_FETCH_SITE);
     let is_strange = |site: &HeaderValue| site != "none" && site != "same-origin";
-    if headers.contains_key(ORIGIN) || sites.iter().any(is_strange) {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let comes_from_elsewhere = match (origins.next(), origins.next()) {
+        (None, _) => false,
+        (Some(origin), None) if is_mcp(path) => {
+            let own = format!("http://{host}");
+            !origin.as_bytes().eq_ignore_ascii_case(own.as_bytes())
+        }
+        _ => true,
+    };
+    if comes_from_elsewhere || sites.iter().any(is_strange) {
         return Err(Refusal::new(
             Code::OriginNotAllowed,
             "A web page sent this request.",
@@ -94,6 +107,10 @@ fn check_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+fn is_mcp(path: &str) -> bool {
+    path.starts_with("/mcp/") || path.starts_with("/sse/")
 }
 
 /// Whether requests to a path go on to a provider: what is in them is its business.

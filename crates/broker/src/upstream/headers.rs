@@ -7,8 +7,8 @@
 use doorward_core::secret::AccessToken;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
-    HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE,
-    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    HeaderName, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, TE, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -17,7 +17,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What an agent's headers do not carry to the provider, beyond what is about the connection.
-const NOT_TO_PROVIDER: [HeaderName; 14] = [
+const NOT_TO_PROVIDER: [HeaderName; 15] = [
     AUTHORIZATION,
     COOKIE,
     HeaderName::from_static("cookie2"),
@@ -25,6 +25,8 @@ const NOT_TO_PROVIDER: [HeaderName; 14] = [
     // Answered here: the agent is told to go on once the provider is reached.
     EXPECT,
     FORWARDED,
+    // It can only be this door's.
+    ORIGIN,
     HeaderName::from_static("via"),
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("proxy"),

@@ -29,6 +29,13 @@ impl Ask {
         }
     }
 
+    /// Whether it goes to the MCP door, which has a rule of its own for `Origin`.
+    pub(crate) fn is_of_mcp(&self) -> bool {
+        ["/mcp/", "/sse/"]
+            .iter()
+            .any(|door| self.target.starts_with(door))
+    }
+
     pub(crate) fn get(target: &str) -> Self {
         Self::new("GET", target)
     }

@@ -224,12 +224,45 @@ async fn every_form_of_our_own_name_is_answered_and_no_other() {
 }
 
 #[tokio::test]
+async fn at_the_mcp_door_our_own_origin_is_no_strangers() {
+    let (world, _key) = World::with_agent().await;
+    let (own, other) = (
+        format!("http://127.0.0.1:{}", world.port),
+        format!("http://localhost:{}", world.port),
+    );
+    for path in ["/mcp/fastio", "/sse/fastio"] {
+        let ask = Ask::new("POST", path);
+        let answer = world.send(&ask.clone().header("Origin", &own)).await;
+        assert_refused(
+            &answer,
+            401,
+            "unauthenticated",
+            "its key is what is missing",
+        );
+        // The name that was called, and once.
+        for origins in [
+            &[other.as_str()][..],
+            &["https://evil.example"],
+            &["null"],
+            &[&own, &own],
+        ] {
+            let ask = origins
+                .iter()
+                .fold(ask.clone(), |ask, origin| ask.header("Origin", origin));
+            let answer = world.send(&ask).await;
+            assert_refused(&answer, 403, "origin_not_allowed", &format!("{origins:?}"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_web_page_is_refused_on_every_route() {
     let (world, key) = World::with_agent().await;
     let own = format!("http://127.0.0.1:{}", world.port);
     for ask in everything() {
         let ask = ask.key(&key);
-        for origin in ["https://evil.example", "null", &own] {
+        let ours = Some(&*own).filter(|_| !ask.is_of_mcp());
+        for origin in ["https://evil.example", "null"].into_iter().chain(ours) {
             let answer = world.send(&ask.clone().header("Origin", origin)).await;
             assert_refused(&answer, 403, "origin_not_allowed", origin);
         }
