@@ -13,6 +13,7 @@ mod failures_start;
 mod oidc_provider;
 mod refresh_bench;
 mod refresh_killed;
+mod soak_calls;
 mod story;
 mod story_killed;
 mod story_parts;
