@@ -172,12 +172,19 @@ fn keys(cases: &mut Vec<Case>) {
         "Authorization: {key}\r\n",
         "Authorization: Bearer {key}, Bearer {key}\r\n",
         "Authorization: Bearer {key}x\r\n",
-        "Proxy-Authorization: Bearer {key}\r\n",
-        "Cookie: Authorization=Bearer%20{key}\r\n",
-        "X-Api-Key: {key}\r\n",
     ] {
         let name = format!("keys {keys:?}");
         cases.push(Case::refused(name, with(keys), &[401], "unauthenticated"));
+    }
+    // A key where no key belongs could be passed on or logged, so it is not overlooked.
+    for keys in [
+        "Proxy-Authorization: Bearer {key}\r\n",
+        "Cookie: Authorization=Bearer%20{key}\r\n",
+        "X-Api-Key: {key}\r\n",
+        "Authorization: Bearer {key}\r\nX-Api-Key: {key}\r\n",
+    ] {
+        let name = format!("keys {keys:?}");
+        cases.push(Case::refused(name, with(keys), &[400], "bad_request"));
     }
     let twice = "Authorization: Bearer {key}\r\nAuthorization: Bearer {key}\r\n";
     cases.push(Case::refused(

@@ -250,6 +250,7 @@ fn wrong_upstream(scene: &Scene, request: &Recorded) -> Option<&'static str> {
     let own = scene.provider.origin();
     let text = format!("{request:?}{}", String::from_utf8_lossy(&request.body));
     let target = request.target();
+    let path = target.split('?').next().unwrap_or_default();
     let is_below = [
         "/current/",
         "/mcp",
@@ -264,7 +265,7 @@ fn wrong_upstream(scene: &Scene, request: &Recorded) -> Option<&'static str> {
         Some("something was smuggled")
     } else if text.contains("dwk_") {
         Some("an agent key left the machine")
-    } else if !is_below || target.contains("..") {
+    } else if !is_below || path.contains("..") {
         Some("a request left the base")
     } else if request.header("authorization").len() > 1 {
         Some("two credentials were sent")
