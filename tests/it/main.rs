@@ -10,6 +10,7 @@ mod failures_disk;
 mod failures_input;
 mod failures_provider;
 mod failures_start;
+mod hostile;
 mod oidc_provider;
 mod refresh_bench;
 mod refresh_killed;

@@ -35,6 +35,7 @@ pub mod kernel;
 mod keyring;
 mod process;
 mod programs;
+pub mod recorder;
 mod scan;
 mod seed;
 mod world;
