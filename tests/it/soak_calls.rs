@@ -174,11 +174,12 @@ async fn work(worker: Arc<Worker>, name: String, mut dice: Dice, calls: u64) -> 
         let folder = format!("{name}-{number}");
         let makes = json!({
             "action": "create-folder",
-            "workspace_id": demo::WEBSITE,
+            "profile_type": "workspace",
+            "profile_id": demo::WEBSITE,
             "node_id": "root",
             "name": folder,
         });
-        let lists = json!({ "action": "list", "workspace_id": demo::WEBSITE, "node_id": "root" });
+        let lists = json!({ "action": "list", "profile_type": "workspace", "profile_id": demo::WEBSITE, "node_id": "root" });
         let (is_read, (became, said)) = match dice.below(6) {
             0 | 1 => (
                 true,
@@ -186,7 +187,7 @@ async fn work(worker: Arc<Worker>, name: String, mut dice: Dice, calls: u64) -> 
             ),
             2 => (true, worker.tool(lists).await),
             3 => {
-                let url = worker.at("storage/root/details/");
+                let url = worker.at("storage/root/list/?page_size=100");
                 (true, worker.rest(worker.http.get(url)).await)
             }
             4 => {
