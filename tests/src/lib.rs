@@ -38,6 +38,7 @@ pub mod mcp;
 mod peers;
 mod process;
 mod programs;
+pub mod recorder;
 mod scan;
 mod seed;
 mod world;
