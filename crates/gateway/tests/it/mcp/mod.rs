@@ -4,6 +4,7 @@ mod door;
 mod ending;
 mod hiding;
 mod older;
+mod sdk;
 mod server;
 mod side;
 
