@@ -609,3 +609,66 @@ async fn a_lost_stream_is_taken_up_again_by_its_last_event() {
     }
     assert!(rest.contains("\"status\":\"complete\""), "{rest}");
 }
+
+/// Makes a folder, which everyone who watches is told.
+async fn change(world: &World, token: &str) {
+    let path = format!("workspace/{}/storage/root/createfolder/", demo::WEBSITE);
+    let request = world
+        .request(reqwest::Method::POST, &path)
+        .bearer_auth(token);
+    let made = request.form(&[("name", "New")]);
+    world.send(made).await.expect(200);
+}
+
+async fn read_until(stream: &mut reqwest::Response, part: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(part) {
+        let chunk = stream.chunk().await.expect("readable").expect("more");
+        text.push_str(&String::from_utf8_lossy(&chunk));
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_session_is_told_of_changes_on_its_own_stream_if_a_knob_says_so() {
+    let world = World::with(|knobs| knobs.mcp_tells_changes = fastio_sim::Presence::Present).await;
+    let token = world.connect_user().await.access;
+    let client = McpClient::named(&world, &token, "a-desktop").await;
+    let mut stream = world
+        .http
+        .get(world.sim.mcp_url())
+        .bearer_auth(&token)
+        .header("accept", "text/event-stream")
+        .header("mcp-session-id", client.session.clone().expect("one"))
+        .send()
+        .await
+        .expect("a stream");
+    change(&world, &token).await;
+    read_until(&mut stream, "notifications/resources/list_changed").await;
+}
+
+#[tokio::test]
+async fn in_the_newest_version_a_client_subscribes_to_changes() {
+    let world = World::new().await;
+    let token = world.connect_user().await.access;
+    let client = McpClient::new(&world, &token);
+    let message = json!({
+        "jsonrpc": "2.0", "id": 5, "method": "subscriptions/listen",
+        "params": {
+            "notifications": { "resourcesListChanged": true },
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientInfo": { "name": "a-desktop", "version": "1" },
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        },
+    });
+    let request = client
+        .request(&message)
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "subscriptions/listen");
+    let mut stream = request.send().await.expect("a stream");
+    read_until(&mut stream, "acknowledged").await;
+    change(&world, &token).await;
+    read_until(&mut stream, "notifications/resources/list_changed").await;
+}
