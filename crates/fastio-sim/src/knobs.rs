@@ -280,7 +280,9 @@ pub struct Knobs {
     pub mcp_page_size: u32,
     /// Whether the MCP server asks the client's person before it deletes (elicitation).
     pub mcp_asks_before_deleting: Presence,
-    /// How long an import from an address stays in each of its states.
+    /// Whether the MCP server tells a session of every change, unasked (up to protocol 2025-11-25).
+    pub mcp_tells_changes: Presence,
+    /// How long an import from an address, or an answer about files, stays in each of its states.
     pub web_upload_step_ms: u64,
     /// Requests a minute before an API caller is told to calm down.
     pub api_limit_per_minute: u32,
@@ -319,6 +321,7 @@ impl Default for Knobs {
             mcp_catalogue: McpCatalogue::default(),
             mcp_page_size: 50,
             mcp_asks_before_deleting: Presence::default(),
+            mcp_tells_changes: Presence::default(),
             web_upload_step_ms: 100,
             // High enough that only a test which wants to meet the limit does.
             api_limit_per_minute: 100_000,

@@ -23,8 +23,14 @@
 //! The consent pages need no JavaScript and can be answered by plain HTTP; module `consent` tells
 //! how. As a program, `fastio-sim` is the same thing run until SIGTERM.
 //!
-//! Not played: API keys, Basic sign-in, client metadata documents, uploads in chunks, shares, events,
-//! MCP. Paths of those answer 404 with code 9992, as any unknown path does.
+//! Beside the REST API stands the MCP server at the same port: `/mcp` and its fixed modes over
+//! Streamable HTTP, `/sse`, and the side channels `/blob` and `/file/…`. Its tools run through the REST
+//! handlers. Below `/current/sim/` are endpoints that Fast.io does not have: an echo, redirects, streams
+//! without end, a sink for bodies of any size. A file `pattern-N` holds N bytes in every place.
+//!
+//! Where the public material names no path or no reply (most writes), a plain one stands in for it; the
+//! table of operations in `mcp/operations.txt` shows all of them. Not played: client metadata
+//! documents, batch uploads, a second factor, the files behind file-share links, webhooks, signing.
 
 mod browser;
 mod clock;

@@ -5,14 +5,15 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorCode, Implementation, JsonObject,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscriptionFilter,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 
 use crate::http::envelope::Refusal;
 use crate::http::site::{SharedSite, bearer};
-use crate::knobs::{McpAuthFailure, McpCatalogue};
+use crate::knobs::{McpAuthFailure, McpCatalogue, Presence};
 use crate::mcp::answer::{answer, refusal, success};
 use crate::mcp::calling::{ask, executed, invalid, needed, text};
 use crate::mcp::catalogue::{Shape, actions};
@@ -54,6 +55,7 @@ impl ServerHandler for Fastio {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_resources()
+            .enable_resources_list_changed()
             .build();
         let mut info = ServerConfig::new(capabilities)
             .with_instructions("Fast.io, simulated. Begin with the how-to tool.");
@@ -116,6 +118,45 @@ impl ServerHandler for Fastio {
             }
         }
         self.carry_out(&job, &visitor, &context).await
+    }
+
+    /// Up to protocol 2025-11-25 a change is told on the stream of the session, if a knob says so.
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if self.site().world().knobs.mcp_tells_changes == Presence::Absent {
+            return;
+        }
+        let mut changes = self.site().changes();
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                if context.peer.notify_resource_list_changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
+
+    /// From protocol 2026-07-28 on a client subscribes, and is told of every change of a file.
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let mut changes = self.site().changes();
+        loop {
+            tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                told = changes.changed() => {
+                    let gone = told.is_err()
+                        || context.sink().notify_resource_list_changed().await.is_err();
+                    if gone {
+                        return Ok(());
+                    }
+                }
+            }
+        }
     }
 
     async fn list_resources(

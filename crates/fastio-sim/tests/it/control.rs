@@ -262,3 +262,48 @@ async fn registrations_and_outages_are_in_the_testers_hand() {
     .expect(204);
     world.visit(&ping).await.expect(200);
 }
+
+#[tokio::test]
+async fn examples_locks_and_deeds_are_told_and_strays_only_where_there_is_a_second_origin() {
+    let world = World::new().await;
+    let token = world.connect_user().await.access;
+    let ask = |tool: &str| Some(json!({ "tool": tool }));
+    let example = control(
+        &world,
+        Method::POST,
+        "/examples",
+        ask("storage_lock_acquire"),
+    )
+    .await;
+    let node = example.expect(200).json()["arguments"]["node_id"].clone();
+    control(&world, Method::POST, "/examples", ask("no_such_tool"))
+        .await
+        .expect(404);
+    let path = format!(
+        "workspace/{}/storage/{}/lock/",
+        fastio_sim::demo::WEBSITE,
+        node.as_str().expect("an id")
+    );
+    let lock = world.request(Method::POST, &path).bearer_auth(&token);
+    let lock = world.send(lock).await.expect(200).json();
+    let locks = control(&world, Method::GET, "/locks", None)
+        .await
+        .expect(200);
+    assert_eq!(locks.json()["locks"][0]["node"], node);
+    assert!(
+        !locks
+            .text
+            .contains(lock["lock_token"].as_str().expect("a token"))
+    );
+    let effects = control(&world, Method::GET, "/effects", None)
+        .await
+        .expect(200);
+    assert!(effects.text.contains("lock acquired"));
+    control(&world, Method::POST, "/effects/reset", None)
+        .await
+        .expect(204);
+    assert!(world.sim.effects().is_empty());
+    assert_eq!(world.sim.stranger_url(), None);
+    let strayed = control(&world, Method::GET, "/stranger/requests", None).await;
+    assert_eq!(strayed.expect(200).json(), json!({ "requests": [] }));
+}
