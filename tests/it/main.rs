@@ -12,6 +12,8 @@ mod failures_disk;
 mod failures_input;
 mod failures_provider;
 mod failures_start;
+mod mcp_catalogue;
+mod mcp_clients;
 mod hostile;
 mod mcp_clients;
 mod oidc_provider;

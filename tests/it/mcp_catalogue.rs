@@ -1,0 +1,100 @@
+//! Fast.io's MCP server behind the door: the whole catalogue by `rmcp`, and the transport before Streamable HTTP.
+
+use doorward_e2e::mcp::Sdk;
+use doorward_e2e::{Agent, Consent, Knobs, Served, World};
+use fastio_sim::{McpCatalogue, demo};
+use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
+use rmcp::service::RunningService;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{RoleClient, ServiceExt as _};
+use serde_json::Value;
+
+/// How many operations Fast.io has, each a tool of its own in the whole catalogue.
+const TOOLS: usize = 251;
+
+/// A connection to the simulator, and an agent that may do everything at its doors but manage the sign-in.
+async fn connected(turn: impl FnOnce(&mut Knobs)) -> (World, Served, Agent) {
+    let world = World::builder().knobs(turn).build().await;
+    let served = world.serve().await;
+    world.set_pin().await;
+    let everything = ["--scope", "user"];
+    world.connect(&everything, &Consent::everything()).await;
+    let agent = world.pair("Reporter", "fastio:proxy fastio:token").await;
+    (world, served, agent)
+}
+
+async fn rmcp_client(url: String, key: &str) -> RunningService<RoleClient, ClientConfig> {
+    let http = reqwest::Client::builder().no_proxy();
+    let http = http.build().expect("a client can be made");
+    let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(key.to_owned());
+    let transport = StreamableHttpClientTransport::with_client(http, config);
+    let itself = Implementation::new("a-desktop", "1");
+    let info = ClientConfig::new(ClientCapabilities::default(), itself);
+    info.serve(transport).await.expect("a session")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_tool_of_the_whole_catalogue_is_listed_and_does_its_work() {
+    let (world, served, agent) = connected(|knobs| {
+        knobs.mcp_catalogue = McpCatalogue::Whole;
+        knobs.mcp_page_size = 100;
+    })
+    .await;
+    let client = rmcp_client(format!("{}/mcp/fastio", served.url), &agent.key).await;
+    let tools = client.list_all_tools().await.expect("a list");
+    let (managing, others): (Vec<_>, Vec<_>) = tools
+        .iter()
+        .map(|tool| tool.name.to_string())
+        .partition(|name| name.starts_with("auth_"));
+    assert_eq!(managing.len() + others.len(), TOOLS, "{managing:?}");
+    let mut failed = Vec::new();
+    for name in others {
+        let arguments = world.sim.example_arguments(&name).expect("an example");
+        let call = CallToolRequestParams::new(name.clone()).with_arguments(arguments);
+        match client.call_tool(call).await {
+            Ok(result) if result.is_error != Some(true) => {}
+            answer => failed.push(format!("{name}: {answer:?}")),
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    client.cancel().await.expect("it ends");
+    served.stop().await.done();
+}
+
+async fn sees_the_same_over_sse(sdk: Sdk) {
+    let (world, served, agent) = connected(|knobs| knobs.mcp_page_size = 5).await;
+    let list = format!(
+        "storage {{\"action\":\"list\",\"profile_id\":\"{}\",\"node_id\":\"root\"}}",
+        demo::WEBSITE
+    );
+    let flags = ["--transport", "sse", "--list", "--pages", "--call", &list];
+    let behind = sdk
+        .sees(&format!("{}/sse/fastio", served.url), &agent.key, &flags)
+        .await;
+    let token = agent.access_token("fastio").await;
+    let alone = sdk
+        .sees(&format!("{}/sse", world.sim.base_url()), &token, &flags)
+        .await;
+    assert_eq!(alone["calls"][0]["failed"], false, "{alone}");
+    assert_eq!(without_ids(behind), without_ids(alone));
+    served.stop().await.done();
+}
+
+/// What was said, without the number that each call gets.
+fn without_ids(mut saw: Value) -> Value {
+    let text = saw["calls"][0]["text"].as_str().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.contains("request_id"));
+    saw["calls"][0]["text"] = lines.collect::<Vec<_>>().join("\n").into();
+    saw
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_of_the_node_sdk_may_speak_the_older_transport() {
+    sees_the_same_over_sse(Sdk::Node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_of_the_python_sdk_may_speak_the_older_transport() {
+    sees_the_same_over_sse(Sdk::Python).await;
+}
