@@ -276,12 +276,12 @@ async fn soak(calls: u64) {
     }
     let mut all = Seen::default();
     while let Some(ended) = tasks.join_next().await {
-        let seen = ended.expect("no worker panics");
-        for (became, count) in seen.reads {
+        let told = ended.expect("no worker panics");
+        for (became, count) in told.reads {
             *all.reads.entry(became).or_default() += count;
         }
-        all.folders.extend(seen.folders);
-        all.wrong.extend(seen.wrong);
+        all.folders.extend(told.folders);
+        all.wrong.extend(told.wrong);
     }
     world.sim.clear_faults();
     let wrong = all.wrong.len();
@@ -306,14 +306,14 @@ async fn soak(calls: u64) {
 }
 
 /// The provider's own count of what was made, against what the agents were told.
-fn nothing_was_done_twice(world: &World, seen: &Seen, seed: u64) {
+fn nothing_was_done_twice(world: &World, told: &Seen, seed: u64) {
     let effects = world.sim.effects();
     let made = |folder: &str| -> u64 {
         let end = format!("/{folder}");
         let own = effects.iter().filter(|(what, _)| what.ends_with(&end));
         own.map(|(_, count)| count).sum()
     };
-    for (folder, became) in &seen.folders {
+    for (folder, became) in &told.folders {
         let count = made(folder);
         let is_right = match became {
             Became::Done => count == 1,
