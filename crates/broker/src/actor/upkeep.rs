@@ -60,6 +60,7 @@ impl Actor {
             .chain(ends)
             .chain(to_tell)
             .chain(refresh)
+            .chain(self.next_lock_due())
             .chain(self.stopping.iter().map(|stopping| stopping.no_later_than))
             .min();
         let metered = self.metered_at.plus(LONGEST_REST);
@@ -84,6 +85,7 @@ impl Actor {
             tracing::error!(%refusal, "what is old could not be swept");
         }
         self.work_outbox().await;
+        self.work_locks().await;
         self.tell_ends().await;
         self.refresh_what_is_due().await;
         self.watch_alarm();
