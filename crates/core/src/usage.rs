@@ -108,6 +108,10 @@ pub fn rows(minutes: Vec<UseMinute>) -> Vec<UseMinute> {
         } else {
             0
         };
+        if minute.call == OTHERS {
+            // Summed up already, while they were counted.
+            (minute.status, minute.outcome) = (None, COMPLETE);
+        }
         let pair = (minute.agent, minute.connection);
         by_pair.entry(pair).or_default().push(minute);
     }

@@ -193,7 +193,7 @@ impl Actor {
                 .insert(key.id, std::sync::Arc::default());
         }
         for row in book.connections() {
-            self.meter_refreshes(row.id);
+            self.meter_connection(row.id);
         }
         for grant in book.grants() {
             self.published

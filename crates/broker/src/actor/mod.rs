@@ -231,7 +231,7 @@ impl Actor {
             }
             Change::ConnectionPut(row) => {
                 self.describe_token(row);
-                self.meter_refreshes(row.id);
+                self.meter_connection(row.id);
             }
             Change::TokensErased { connection, .. } => {
                 self.published.tokens.remove(connection);
@@ -239,6 +239,7 @@ impl Actor {
             Change::ConnectionErased { connection, .. } => {
                 self.published.tokens.remove(connection);
                 self.published.refresh_meters.remove(connection);
+                self.published.call_meters.remove(connection);
                 self.pace.forget(*connection);
                 self.seen.forget(*connection);
             }
@@ -283,8 +284,11 @@ impl Actor {
         }
     }
 
-    /// From now on the refreshes of a connection are counted.
-    fn meter_refreshes(&mut self, id: ConnectionId) {
+    /// From now on the refreshes and calls of a connection are counted.
+    fn meter_connection(&mut self, id: ConnectionId) {
+        if !self.published.call_meters.contains_key(&id) {
+            self.published.call_meters.insert(id, Arc::default());
+        }
         if !self.published.refresh_meters.contains_key(&id) {
             self.published.refresh_meters.insert(id, Arc::default());
         }

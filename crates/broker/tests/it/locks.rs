@@ -162,7 +162,10 @@ async fn a_token_that_has_ended_is_renewed_for_it() {
     let before = world.refreshes();
     granted(world.handle().revoke_agent("worker".to_owned()).await);
     world.let_time_run().await;
-    until("the lock is given back", async || world.held().await.is_empty()).await;
+    until("the lock is given back", async || {
+        world.held().await.is_empty()
+    })
+    .await;
     assert_eq!(world.given_back(), [format!("/current/{PATH}")]);
     assert_eq!(world.refreshes(), before + 1);
     world.finish().await;
