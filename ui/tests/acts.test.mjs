@@ -123,6 +123,9 @@ test('the keyboard alone approves: narrow, then give', async () => {
         methods: [],
         tools: ['storage'],
         ask_each_time: false,
+        ask: [],
+        deny: [],
+        may_manage_sign_in: false,
       },
       lifetime: 'hour',
     },
@@ -436,7 +439,7 @@ test('a lock is shown where it is held, and given back', async () => {
   const { page, complaints, close } = await pages.visit('demo=many');
   const onConnection = page.getByRole('article', { name: 'fastio', exact: true });
   await onConnection.getByText('held by Tidy, taken 4 minutes ago, ends in 6 minutes').waitFor();
-  await onConnection.getByText(/Being given back: the agent was revoked\. *The last try failed \(HTTP 503\)/).waitFor();
+  await onConnection.getByText(/Being given back: the agent was revoked\.\s+The last try failed \(HTTP 503\)/).waitFor();
   assert.equal(await onConnection.getByRole('button', { name: 'Release' }).count(), 2, 'one is on its way already');
   await page.getByRole('navigation').getByRole('link', { name: 'Agents' }).click();
   const tidy = page.getByRole('article', { name: 'Tidy', exact: true });
@@ -468,6 +471,7 @@ test('what happened is read the newest first, narrowed, and followed back', asyn
 
   await page.getByLabel('Agent', { exact: true }).selectOption('Indexer');
   await rows.nth(1).waitFor({ state: 'detached' });
+  await rows.first().waitFor();
   assert.equal(await rows.count(), 1);
   await page.getByLabel('Connection', { exact: true }).selectOption('fastio');
   await page.getByText('Nothing of that kind yet.').waitFor();
@@ -486,7 +490,7 @@ test('the page Activity reads again when something has happened, and as much as 
   const { page, close } = await pages.visit('demo=many');
   await page.getByRole('navigation').getByRole('link', { name: 'Activity' }).click();
   await button(page, 'Show older').click();
-  await page.getByText('Tidy called').nth(97).waitFor();
+  await page.getByText('Tidy called').nth(96).waitFor();
   const count = () => page.evaluate(() => window.doorwardDemo.calls.filter(({ command }) => command === 'activity').length);
   const before = await count();
   await change(page, JSON.stringify({ requests: [] }));

@@ -5,7 +5,7 @@ import type { ActivityAsk, ActivityPage, AgentView, AuditRowView, AuditTopic } f
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-type Line = [ago: number, kind: string, says: string, agent?: string, connection?: string];
+type Line = [ago: number, kind: string, says: string, agent?: string | undefined, connection?: string];
 
 const SOME: Line[] = [
   [2 * MINUTE, 'agent.used', 'My agent called `tool storage(action=list)` 14 times through fastio.', 'My agent', 'fastio'],

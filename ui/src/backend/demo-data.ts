@@ -20,7 +20,16 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 const NO_COUNT = { succeeded: 0, failed: 0 };
-const NO_LIMITS: Policy = { read_only: false, path_prefixes: [], methods: [], tools: [], ask_each_time: false };
+const NO_LIMITS: Policy = {
+  read_only: false,
+  path_prefixes: [],
+  methods: [],
+  tools: [],
+  ask_each_time: false,
+  ask: [],
+  deny: [],
+  may_manage_sign_in: false,
+};
 
 export const FASTIO: ProviderOffer = {
   name: 'fastio',

@@ -5,35 +5,56 @@ use doorward_broker::views::{ActivityAsk, LockView};
 use doorward_core::audit::AuditTopic;
 use doorward_core::decide::locking::{LockNews, LockTaken};
 use doorward_core::secret::LockToken;
-use fastio_sim::{Fault, Kind};
+use fastio_sim::{Fault, Kind, demo};
+use reqwest::Method;
+use serde_json::Value;
 
 use crate::agents::Agent;
 use crate::world::{World, code, granted, name, secs, until};
 
-const PATH: &str = "workspace/1/storage/n1/lock/";
-
+/// An agent that was let in at both doors, so that a test can call the API in its place.
 async fn connected() -> (World, Agent) {
     let world = World::new().await;
     world.connect().await;
-    let agent = world.pair("worker", "fastio:proxy").await;
+    let agent = world.pair("worker", "fastio:proxy fastio:token").await;
     (world, agent)
 }
 
-/// An agent that holds a lock for ten minutes.
-async fn holding() -> (World, Agent) {
+/// An agent that holds a lock for ten minutes, and the lock's path.
+async fn holding() -> (World, Agent, String) {
     let (world, agent) = connected().await;
-    world.takes(&agent, PATH).await;
-    (world, agent)
+    let path = world.takes(&agent).await;
+    (world, agent, path)
 }
 
 impl World {
-    async fn takes(&self, agent: &Agent, path: &str) {
-        let taken = LockNews::Taken(LockTaken {
-            path: path.to_owned(),
-            token: LockToken::new("LT-secret".to_owned()),
+    async fn calls(&self, agent: &Agent, method: Method, path: &str) -> Value {
+        let address = format!("{}{path}", self.sim.api_base());
+        let token = self.token_text(agent).await;
+        let request = reqwest::Client::new().request(method, address);
+        let request = request.bearer_auth(token).form(&[("duration", "600")]);
+        let answer = request.send().await.unwrap().bytes().await.unwrap();
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    /// An agent takes the lock of a file, and Doorward hears of it.
+    async fn takes(&self, agent: &Agent) -> String {
+        let list = format!("workspace/{}/storage/root/list/", demo::WEBSITE);
+        let listed = self.calls(agent, Method::GET, &list).await;
+        let nodes = listed["nodes"].as_array().unwrap();
+        let file = nodes.iter().find(|node| node["type"] == "file").unwrap();
+        let file = file["id"].as_str().unwrap();
+        let path = format!("workspace/{}/storage/{file}/lock/", demo::WEBSITE);
+        let lock = self.calls(agent, Method::POST, &path).await;
+        let token = lock["lock_token"].as_str().unwrap();
+        let news = LockNews::Taken(LockTaken {
+            path: path.clone(),
+            token: LockToken::new(token.to_owned()),
             until: Some(self.clock_now().plus(secs(600))),
         });
-        self.hear(agent, taken).await;
+        self.hear(agent, news).await;
+        assert_eq!(self.sim.locks().len(), 1);
+        path
     }
 
     async fn hear(&self, agent: &Agent, news: LockNews) {
@@ -69,18 +90,19 @@ impl World {
             self.held().await.is_empty()
         })
         .await;
+        assert!(self.sim.locks().is_empty(), "the provider has it back");
     }
 }
 
 #[tokio::test]
 async fn a_lock_is_shown_and_left_alone_while_its_agent_may_use_the_connection() {
-    let (world, agent) = holding().await;
+    let (world, agent, lock) = holding().await;
     world.pass(secs(300)).await;
     let held = world.held().await;
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].agent_name, "worker");
     assert_eq!(held[0].connection, Some(name("fastio")));
-    assert_eq!(held[0].path, format!("/{PATH}"));
+    assert_eq!(held[0].path, format!("/{lock}"));
     assert_eq!(
         (held[0].returning.as_ref(), held[0].last_error.as_ref()),
         (None, None)
@@ -89,11 +111,10 @@ async fn a_lock_is_shown_and_left_alone_while_its_agent_may_use_the_connection()
     assert_eq!(agents[0].holds, held);
 
     let until = Some(world.clock_now().plus(secs(600)));
-    let path = format!("{PATH}heartbeat/");
+    let path = format!("{lock}heartbeat/");
     world.hear(&agent, LockNews::Kept { path, until }).await;
     assert_eq!(world.held().await[0].until, until);
-    let path = PATH.to_owned();
-    world.hear(&agent, LockNews::GivenBack { path }).await;
+    world.hear(&agent, LockNews::GivenBack { path: lock }).await;
     assert!(world.held().await.is_empty());
     assert!(world.given_back().is_empty());
     world.finish().await;
@@ -102,7 +123,7 @@ async fn a_lock_is_shown_and_left_alone_while_its_agent_may_use_the_connection()
 #[tokio::test]
 async fn revoking_or_pausing_gives_the_lock_back_at_the_provider() {
     for end in ["revoke", "pause", "pause the connection", "release"] {
-        let (world, _agent) = holding().await;
+        let (world, _agent, lock) = holding().await;
         let handle = world.handle();
         match end {
             "revoke" => drop(granted(handle.revoke_agent("worker".to_owned()).await)),
@@ -115,12 +136,12 @@ async fn revoking_or_pausing_gives_the_lock_back_at_the_provider() {
                 granted(handle.set_paused(target, true).await);
             }
             _ => {
-                let released = granted(handle.release_lock(PATH.to_owned()).await);
+                let released = granted(handle.release_lock(lock.clone()).await);
                 assert_eq!(released.returning.as_deref(), Some("you asked for it"));
             }
         }
         world.until_given_back().await;
-        assert_eq!(world.given_back(), [format!("/current/{PATH}")], "{end}");
+        assert_eq!(world.given_back(), [format!("/current/{lock}")], "{end}");
         assert_eq!(world.audited("lock.given_back").await, 1, "{end}");
         world.finish().await;
     }
@@ -128,7 +149,7 @@ async fn revoking_or_pausing_gives_the_lock_back_at_the_provider() {
 
 #[tokio::test]
 async fn a_provider_that_does_not_answer_is_asked_again_and_holds_up_nothing() {
-    let (world, _agent) = holding().await;
+    let (world, _agent, _) = holding().await;
     let fault = Fault::on(Kind::Api)
         .path_contains("lock")
         .status(503)
@@ -157,7 +178,7 @@ async fn a_provider_that_does_not_answer_is_asked_again_and_holds_up_nothing() {
 async fn a_token_that_has_ended_is_renewed_for_it() {
     let (world, agent) = connected().await;
     world.pass(secs(3500)).await;
-    world.takes(&agent, PATH).await;
+    let lock = world.takes(&agent).await;
     world.pass_for_both(secs(200));
     let before = world.refreshes();
     granted(world.handle().revoke_agent("worker".to_owned()).await);
@@ -166,14 +187,14 @@ async fn a_token_that_has_ended_is_renewed_for_it() {
         world.held().await.is_empty()
     })
     .await;
-    assert_eq!(world.given_back(), [format!("/current/{PATH}")]);
+    assert_eq!(world.given_back(), [format!("/current/{lock}")]);
     assert_eq!(world.refreshes(), before + 1);
     world.finish().await;
 }
 
 #[tokio::test]
 async fn what_is_owed_when_doorward_ends_is_given_back_by_the_next() {
-    let (mut world, _agent) = holding().await;
+    let (mut world, _agent, _) = holding().await;
     world
         .sim
         .queue_fault(Fault::on(Kind::Api).path_contains("lock").status(503));
@@ -187,7 +208,7 @@ async fn what_is_owed_when_doorward_ends_is_given_back_by_the_next() {
 
 #[tokio::test]
 async fn disconnecting_gives_locks_back_before_the_grant_ends() {
-    let (world, _agent) = holding().await;
+    let (world, _agent, _) = holding().await;
     let ended = granted(world.handle().disconnect(name("fastio")).await);
     assert!(ended.confirmed);
     assert!(world.held().await.is_empty());
@@ -199,13 +220,14 @@ async fn disconnecting_gives_locks_back_before_the_grant_ends() {
         found.unwrap_or_else(|| panic!("no {method} of {part}"))
     };
     assert!(at("DELETE", "/lock/") < at("DELETE", "/oauth/sessions/"));
+    assert!(world.sim.locks().is_empty());
     assert_eq!(world.audited("lock.given_back").await, 1);
     world.finish().await;
 }
 
 #[tokio::test]
 async fn a_disconnection_does_not_wait_for_a_lock_that_cannot_be_given_back() {
-    let (world, _agent) = holding().await;
+    let (world, _agent, _) = holding().await;
     let fault = Fault::on(Kind::Api)
         .path_contains("lock")
         .status(500)
@@ -222,7 +244,7 @@ async fn a_disconnection_does_not_wait_for_a_lock_that_cannot_be_given_back() {
 
 #[tokio::test]
 async fn a_lock_that_lapses_is_forgotten() {
-    let (world, _agent) = holding().await;
+    let (world, _agent, _) = holding().await;
     world.pass(secs(601)).await;
     until("it is forgotten", async || world.held().await.is_empty()).await;
     assert!(world.given_back().is_empty());
@@ -232,7 +254,7 @@ async fn a_lock_that_lapses_is_forgotten() {
 
 #[tokio::test]
 async fn a_person_finds_what_happened_by_agent_connection_and_topic() {
-    let (world, _agent) = holding().await;
+    let (world, _agent, lock) = holding().await;
     world.pair("other", "fastio:token").await;
     granted(world.handle().revoke_agent("worker".to_owned()).await);
     world.until_given_back().await;
@@ -254,7 +276,7 @@ async fn a_person_finds_what_happened_by_agent_connection_and_topic() {
     assert_eq!(
         says(&granted(handle.activity(locks).await).rows),
         [format!(
-            "Doorward gave back the lock of worker on `{PATH}`: the agent was revoked."
+            "Doorward gave back the lock of worker on `{lock}`: the agent was revoked."
         )]
     );
     assert!(says(&all.rows).contains(&"You revoked worker.".to_owned()));
