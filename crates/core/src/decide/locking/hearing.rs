@@ -79,11 +79,13 @@ fn deed(upstream: &Upstream, call: &Call<'_>) -> Option<(LockDeed, String)> {
                 };
                 return rest_deed(rules, method, path);
             }
-            let is_meant = |tool: &&crate::upstream::LockTool| {
-                tool.tool.matches(name, *arguments, Reading::Broad)
-            };
-            let tool = rules.tools.iter().find(is_meant)?;
-            Some((tool.does, filled(&tool.path, (*arguments)?)?))
+            // A tool may name a place in more than one way: the first path that the arguments fill is meant.
+            let mut tools = rules.tools.iter();
+            tools.find_map(|tool| {
+                let is_meant = tool.tool.matches(name, *arguments, Reading::Broad);
+                let path = is_meant.then(|| filled(&tool.path, (*arguments)?))??;
+                Some((tool.does, path))
+            })
         }
         Call::Mcp { .. } | Call::Blob | Call::File { .. } => None,
     }
