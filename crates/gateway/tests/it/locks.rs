@@ -40,9 +40,9 @@ async fn held(world: &World) -> Vec<LockView> {
 #[tokio::test]
 async fn a_lock_is_remembered_before_its_token_arrives_and_forgotten_when_given_back() {
     let (world, key, lock) = world().await;
-    let taken = world.send(&form("POST", &lock, &key, "duration=300")).await;
-    assert_eq!(taken.status, 200, "{}", taken.body);
-    let token = taken.json()["lock_token"].as_str().unwrap().to_owned();
+    let answer = world.send(&form("POST", &lock, &key, "duration=300")).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let token = answer.json()["lock_token"].as_str().unwrap().to_owned();
     let own = held(&world).await.remove(0);
     assert_eq!(
         (own.agent_name.as_str(), own.path),
