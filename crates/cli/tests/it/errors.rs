@@ -31,6 +31,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       revoke       End an agent: its keys and everything it was given
       pause        Hold back an agent, a connection, or all agents
       resume       Let what was paused go on
+      release      Give back a lock that an agent holds at a provider
       audit        Read and check the audit log
       keys         Look after the keys of the store
       pair         As an agent: ask a person for access, and print the agent key
