@@ -96,7 +96,8 @@ fn the_help_names_every_command_and_the_exit_codes() {
               Only paths below this one; may be repeated (door `proxy` only)
 
           --tool <T>
-              Only this MCP tool; may be repeated (door `proxy` only)
+              Only this MCP tool, or these calls of it: `storage(action=list|details)`; may be repeated
+              (door `proxy` only)
 
           --json
               Print JSON, errors too, on standard output
