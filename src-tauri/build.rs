@@ -16,6 +16,8 @@ const COMMANDS: &[&str] = &[
     "deny",
     "revoke_agent",
     "set_paused",
+    "activity",
+    "release_lock",
     "unlock",
     "take_over",
     "quit",

@@ -4,9 +4,11 @@
 use doorward_broker::control::{Connect, TermsAsk};
 use doorward_broker::handle::{LifetimeAsk, PauseTarget};
 use doorward_broker::views::{
-    AgentRevoked, AgentView, ConnectionView, ConsentStarted, Disconnected, GrantView,
-    ProviderOffer, RequestView, ScopeOffer, Status, StoreState,
+    ActivityAsk, ActivityPage, AgentRevoked, AgentView, AuditRowView, ConnectionView,
+    ConsentStarted, Disconnected, GrantView, LockView, ProviderOffer, RequestView, ScopeOffer,
+    Status, StoreState,
 };
+use doorward_core::audit::AuditTopic;
 use doorward_core::grant::{Door, Lifetime, Policy, ProgramId};
 use doorward_core::health::Health;
 use doorward_core::name::Name;
@@ -50,6 +52,7 @@ fn bindings() -> String {
         Rates,
         StoreState,
         Refusal,
+        LockView,
         Status,
         ConnectionView,
         GrantView,
@@ -62,6 +65,10 @@ fn bindings() -> String {
         ConsentStarted,
         Disconnected,
         AgentRevoked,
+        AuditTopic,
+        ActivityAsk,
+        AuditRowView,
+        ActivityPage,
         TermsAsk,
         PauseTarget,
         Problem,

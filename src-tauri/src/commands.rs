@@ -2,7 +2,9 @@
 
 use doorward_broker::control::{Connect, TermsAsk};
 use doorward_broker::handle::{PauseTarget, Proof};
-use doorward_broker::views::{AgentRevoked, ConnectionView, ConsentStarted, Disconnected};
+use doorward_broker::views::{
+    ActivityAsk, ActivityPage, AgentRevoked, ConnectionView, ConsentStarted, Disconnected, LockView,
+};
 use doorward_core::name::Name;
 use doorward_core::secret::Passphrase;
 use tauri::ipc::Invoke;
@@ -31,6 +33,8 @@ pub(crate) fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync 
         deny,
         revoke_agent,
         set_paused,
+        activity,
+        release_lock,
         unlock,
         take_over,
         quit,
@@ -143,6 +147,16 @@ async fn revoke_agent(keeper: State<'_, Keeper>, agent: String) -> Answer<AgentR
 #[tauri::command]
 async fn set_paused(keeper: State<'_, Keeper>, target: PauseTarget, paused: bool) -> Answer<usize> {
     Ok(keeper.handle().await?.set_paused(target, paused).await?)
+}
+
+#[tauri::command]
+async fn activity(keeper: State<'_, Keeper>, ask: ActivityAsk) -> Answer<ActivityPage> {
+    Ok(keeper.handle().await?.activity(ask).await?)
+}
+
+#[tauri::command]
+async fn release_lock(keeper: State<'_, Keeper>, lock: String) -> Answer<LockView> {
+    Ok(keeper.handle().await?.release_lock(lock).await?)
 }
 
 #[tauri::command]

@@ -22,6 +22,12 @@ pub(crate) enum Page {
     Agents,
     /// Approval requests.
     Approvals,
+    /// What happened.
+    #[expect(
+        dead_code,
+        reason = "a page of the window, to which nothing sends a person yet"
+    )]
+    Activity,
 }
 
 /// A page, and what on it is meant.

@@ -30,6 +30,7 @@ pub(crate) fn empty() -> Snapshot {
             requests: 0,
             revocations_owed: 0,
             tokens_unsaved: 0,
+            locks: Vec::new(),
             locked_because: None,
         },
         connections: Vec::new(),
@@ -79,6 +80,7 @@ pub(crate) fn with_agent(mut snapshot: Snapshot, paused: bool) -> Snapshot {
         keys: 1,
         last_used_at: None,
         created_at: Timestamp::from_secs(0),
+        holds: Vec::new(),
     });
     snapshot
 }

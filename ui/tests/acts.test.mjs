@@ -123,6 +123,9 @@ test('the keyboard alone approves: narrow, then give', async () => {
         methods: [],
         tools: ['storage'],
         ask_each_time: false,
+        ask: [],
+        deny: [],
+        may_manage_sign_in: false,
       },
       lifetime: 'hour',
     },
@@ -429,5 +432,71 @@ test('the command of the first steps can be copied', async () => {
   await button(page, 'Copy').click();
   await button(page, 'Copied').waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'doorward pair "My agent" --scope fastio:proxy');
+  await close();
+});
+
+test('a lock is shown where it is held, and given back', async () => {
+  const { page, complaints, close } = await pages.visit('demo=many');
+  const onConnection = page.getByRole('article', { name: 'fastio', exact: true });
+  await onConnection.getByText('held by Tidy, taken 4 minutes ago, ends in 6 minutes').waitFor();
+  await onConnection.getByText(/Being given back: the agent was revoked\.\s+The last try failed \(HTTP 503\)/).waitFor();
+  assert.equal(await onConnection.getByRole('button', { name: 'Release' }).count(), 2, 'one is on its way already');
+  await page.getByRole('navigation').getByRole('link', { name: 'Agents' }).click();
+  const tidy = page.getByRole('article', { name: 'Tidy', exact: true });
+  await tidy.getByText('its end is not known').waitFor();
+  await tabTo(page, tidy.getByRole('button', { name: 'Release' }));
+  await page.keyboard.press('Enter');
+  await tidy.getByText('Being given back: you asked for it.').waitFor();
+  assert.equal(await asked(page, 'release_lock'), 'lock-2yxh5-ojakx-r3mwz-ty6tv-k66cj-nqsw');
+  await tidy.getByText('Being given back').waitFor({ state: 'detached' });
+  assert.equal(await tidy.getByRole('button', { name: 'Release' }).count(), 1);
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('what happened is read the newest first, narrowed, and followed back', async () => {
+  const { page, complaints, close } = await pages.visit('demo=many');
+  await page.getByRole('navigation').getByRole('link', { name: 'Activity' }).click();
+  const rows = page.getByRole('list', { name: 'What happened, the newest first' }).getByRole('listitem');
+  await rows.first().getByText('without an answer: whether it was carried out is not known').waitFor();
+  assert.equal(await rows.count(), 50);
+  await tabTo(page, button(page, 'Show older'));
+  await page.keyboard.press('Enter');
+  await rows.nth(99).waitFor();
+  assert.equal((await asked(page, 'activity')).before, 74, 'from the oldest row that is shown');
+  assert.ok(await rows.nth(50).evaluate((row) => document.activeElement === row), 'the keyboard goes on where the older rows begin');
+  await button(page, 'Show older').click();
+  await rows.nth(122).waitFor();
+  await button(page, 'Show older').waitFor({ state: 'detached' });
+
+  await page.getByLabel('Agent', { exact: true }).selectOption('Indexer');
+  await rows.nth(1).waitFor({ state: 'detached' });
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 1);
+  await page.getByLabel('Connection', { exact: true }).selectOption('fastio');
+  await page.getByText('Nothing of that kind yet.').waitFor();
+  assert.deepEqual(await asked(page, 'activity'), {
+    agent: 'agent-indexer',
+    connection: 'fastio',
+    topic: null,
+    before: null,
+    limit: 50,
+  });
+  assert.deepEqual(complaints, []);
+  await close();
+});
+
+test('the page Activity reads again when something has happened, and as much as it shows', async () => {
+  const { page, close } = await pages.visit('demo=many');
+  await page.getByRole('navigation').getByRole('link', { name: 'Activity' }).click();
+  await button(page, 'Show older').click();
+  await page.getByText('Tidy called').nth(96).waitFor();
+  const count = () => page.evaluate(() => window.doorwardDemo.calls.filter(({ command }) => command === 'activity').length);
+  const before = await count();
+  await change(page, JSON.stringify({ requests: [] }));
+  await page.waitForFunction((before) => window.doorwardDemo.calls.filter(({ command }) => command === 'activity').length > before, before);
+  assert.equal((await asked(page, 'activity')).limit, 100);
+  await page.waitForTimeout(300);
+  assert.equal(await count(), before + 1, 'once, and not on a timer');
   await close();
 });

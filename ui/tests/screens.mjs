@@ -117,6 +117,27 @@ export const SCREENS = {
     by: [turnTo('Agents'), press('Pause'), (page) => page.getByRole('alert').waitFor()],
     heading: 'Agents',
   },
+  'activity-none': { query: 'demo=empty', by: [turnTo('Activity'), (page) => page.getByText('Nothing has happened yet.').waitFor()], heading: 'Activity' },
+  'activity-some': { query: 'demo=one', by: [turnTo('Activity'), (page) => page.getByText('The store was made.').waitFor()], heading: 'Activity' },
+  'activity-many': {
+    query: 'demo=many',
+    by: [turnTo('Activity'), (page) => page.getByRole('button', { name: 'Show older' }).waitFor()],
+    heading: 'Activity',
+  },
+  'activity-nothing-of-that-kind': {
+    query: 'demo=many',
+    by: [
+      turnTo('Activity'),
+      (page) => page.getByLabel('About').selectOption('Locks'),
+      (page) => page.getByText('Nothing of that kind yet.').waitFor(),
+    ],
+    heading: 'Activity',
+  },
+  'activity-refused': {
+    query: 'demo=one&fail=activity:store_failed',
+    by: [turnTo('Activity'), (page) => page.getByRole('alert').waitFor()],
+    heading: 'Activity',
+  },
   'approvals-none': { query: 'demo=one', by: [turnTo('Approvals')], heading: 'Approvals' },
   'approvals-one': { query: 'demo=request', by: [turnTo('Approvals')], heading: 'Approvals' },
   'approvals-many': { query: 'demo=many', by: [turnTo('Approvals')], heading: 'Approvals' },

@@ -47,7 +47,7 @@ test('at 320 px, to which a person may zoom, nothing scrolls sideways', async ()
 });
 
 test('what can be pressed is at least 24 by 24 px', async () => {
-  for (const name of ['connections-healths', 'agents-many', 'approvals-open', 'connect-more', 'approval-window-token']) {
+  for (const name of ['connections-healths', 'agents-many', 'activity-many', 'approvals-open', 'connect-more', 'approval-window-token']) {
     const screen = SCREENS[name];
     assert.ok(screen);
     const { page, close } = await pages.visit(screen.query, { width: 420, ...(screen.page ? { page: screen.page } : {}) });

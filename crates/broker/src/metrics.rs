@@ -14,6 +14,7 @@ use doorward_core::problem::Code;
 use doorward_core::time::Timestamp;
 
 use crate::published::Published;
+use crate::uses::{Outcome, Use};
 
 /// How Doorward is, in numbers.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub struct Metrics {
     pub connections: Vec<(&'static str, usize)>,
     /// Of each connection how its refreshes went.
     pub refreshes: Vec<RefreshTotals>,
+    /// Of each connection what went through its proxy door.
+    pub calls: Vec<CallTotals>,
+    /// How many locks agents hold at providers.
+    pub locks: usize,
     /// How many agents there are.
     pub agents: usize,
     /// How many approval requests wait.
@@ -44,6 +49,61 @@ pub struct RefreshTotals {
     pub succeeded: u64,
     /// Refreshes that did not.
     pub failed: u64,
+}
+
+/// What went through a connection's proxy door since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallTotals {
+    /// The connection.
+    pub connection: Name,
+    /// Calls by the class of the status that the agent got, such as `2xx`; `none` are those that got no answer of the
+    /// provider.
+    pub by_class: [(&'static str, u64); 6],
+    /// Bytes of the requests' bodies.
+    pub bytes_in: u64,
+    /// Bytes of the answers' bodies.
+    pub bytes_out: u64,
+    /// How often calls were sent again.
+    pub retries: u64,
+}
+
+/// Counts what goes through one connection's proxy door.
+#[derive(Default)]
+pub(crate) struct CallMeter {
+    by_class: [AtomicU64; 6],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl CallMeter {
+    const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+    /// A call has ended.
+    pub(crate) fn count(&self, used: &Use) {
+        let is_answered = !matches!(used.outcome, Outcome::Refused | Outcome::Unknown);
+        let class = usize::from(used.status / 100);
+        let class = if is_answered { class } else { 0 };
+        if let Some(count) = self.by_class.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.bytes_in.fetch_add(used.bytes_in, Ordering::Relaxed);
+        self.bytes_out.fetch_add(used.bytes_out, Ordering::Relaxed);
+        let retries = u64::from(used.retries);
+        self.retries.fetch_add(retries, Ordering::Relaxed);
+    }
+
+    fn totals(&self, connection: Name) -> CallTotals {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let class = |nth: usize| (Self::CLASSES[nth], read(&self.by_class[nth]));
+        CallTotals {
+            connection,
+            by_class: std::array::from_fn(class),
+            bytes_in: read(&self.bytes_in),
+            bytes_out: read(&self.bytes_out),
+            retries: read(&self.retries),
+        }
+    }
 }
 
 /// Counts the refreshes of one connection.
@@ -123,6 +183,8 @@ impl Published {
         }
         let mut refreshes: Vec<_> = rows().map(|row| self.refresh_totals(row)).collect();
         refreshes.sort_by(|left, right| left.connection.cmp(&right.connection));
+        let mut calls: Vec<_> = rows().filter_map(|row| self.call_totals(row)).collect();
+        calls.sort_by(|left, right| left.connection.cmp(&right.connection));
         let waiting = self
             .book
             .requests()
@@ -130,12 +192,19 @@ impl Published {
         Metrics {
             connections,
             refreshes,
+            calls,
+            locks: self.book.locks().count(),
             agents: self.book.agents().count(),
             requests: waiting.count(),
             revocations_owed: self.book.outbox().count(),
             tokens_unsaved: self.totals.unsaved.load(Ordering::Relaxed),
             refused: self.totals.refused(),
         }
+    }
+
+    fn call_totals(&self, row: &Connection) -> Option<CallTotals> {
+        let meter = self.call_meters.get(&row.id)?;
+        Some(meter.totals(row.name.clone()))
     }
 
     fn refresh_totals(&self, row: &Connection) -> RefreshTotals {

@@ -22,7 +22,7 @@ use doorward_core::time::Timestamp;
 use imbl::{OrdMap, OrdSet};
 
 use crate::handle::{Introspection, TokenAsk};
-use crate::metrics::{RefreshMeter, Totals};
+use crate::metrics::{CallMeter, RefreshMeter, Totals};
 use crate::views::{AgentConnection, TokenAnswer};
 
 /// An access token in memory.
@@ -75,6 +75,7 @@ pub(crate) struct Published {
     pub(crate) key_meters: OrdMap<KeyId, Arc<Meter>>,
     pub(crate) grant_meters: OrdMap<GrantId, Arc<Meter>>,
     pub(crate) refresh_meters: OrdMap<ConnectionId, Arc<RefreshMeter>>,
+    pub(crate) call_meters: OrdMap<ConnectionId, Arc<CallMeter>>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) totals: Arc<Totals>,
 }

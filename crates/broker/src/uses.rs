@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use doorward_core::ids::{AgentId, ConnectionId};
 use doorward_core::time::Timestamp;
+use doorward_core::usage::{self, OTHERS, UseMinute, UseSum};
 use tokio::sync::Notify;
 
 use crate::handle::Shared;
@@ -19,8 +20,6 @@ use crate::handle::Shared;
 const MOST_PENDING: usize = 32 * 1024;
 /// So many different calls in a minute are counted each by its own name, the others together.
 const MOST_KINDS: usize = 2048;
-/// The name of the others.
-const OTHERS: &str = "(others)";
 /// How long uses lie unsorted.
 const REST: Duration = Duration::from_secs(1);
 
@@ -109,6 +108,8 @@ pub struct Sum {
     pub bytes_out: u64,
     /// How long they took together.
     pub millis: u64,
+    /// How long the longest took.
+    pub longest: u64,
     /// How often they were sent again.
     pub retries: u64,
 }
@@ -123,6 +124,27 @@ pub struct Minute {
 }
 
 impl Minute {
+    /// The sums, as they are written down.
+    pub(crate) fn into_rows(self) -> Vec<UseMinute> {
+        let row = |(kind, sum): (UseKind, Sum)| UseMinute {
+            agent: kind.agent,
+            connection: kind.connection,
+            call: kind.label,
+            status: Some(kind.status),
+            outcome: kind.outcome.as_str(),
+            sum: UseSum {
+                count: sum.count,
+                bytes_in: sum.bytes_in,
+                bytes_out: sum.bytes_out,
+                millis: sum.millis,
+                longest: sum.longest,
+                retries: sum.retries,
+                failed: 0,
+            },
+        };
+        usage::rows(self.sums.into_iter().map(row).collect())
+    }
+
     fn add(&mut self, used: Use) {
         let mut kind = UseKind {
             agent: used.agent,
@@ -139,6 +161,7 @@ impl Minute {
         sum.bytes_in += used.bytes_in;
         sum.bytes_out += used.bytes_out;
         sum.millis += used.millis;
+        sum.longest = sum.longest.max(used.millis);
         sum.retries += u64::from(used.retries);
     }
 }
@@ -236,6 +259,15 @@ impl Drop for Counting {
         used.bytes_in = self.bytes_in;
         used.bytes_out = self.bytes_out;
         used.outcome = self.outcome;
+        if let Some(meter) = self
+            .shared
+            .published
+            .load()
+            .call_meters
+            .get(&used.connection)
+        {
+            meter.count(&used);
+        }
         self.shared.traffic.uses.record(used);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use doorward_core::audit::AuditTopic;
 use doorward_core::grant::{Door, Lifetime, Policy};
 use doorward_core::health::Health;
 use doorward_core::name::Name;
@@ -119,6 +120,9 @@ pub struct Status {
     /// How many connections' fresh tokens are in memory alone, because the store could not take them.
     #[serde(default)]
     pub tokens_unsaved: usize,
+    /// The locks that agents hold at providers, the oldest first.
+    #[serde(default)]
+    pub locks: Vec<LockView>,
     /// Why the store is not open, and what to do, where it is not.
     pub locked_because: Option<doorward_core::problem::Refusal>,
 }
@@ -225,6 +229,33 @@ pub struct AgentView {
     pub last_used_at: Option<Timestamp>,
     /// When it was let in.
     pub created_at: Timestamp,
+    /// The locks that it holds at providers.
+    #[serde(default)]
+    pub holds: Vec<LockView>,
+}
+
+/// A lock that an agent holds, as the person sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct LockView {
+    /// Its identifier.
+    pub id: String,
+    /// Who took it: the agent's identifier.
+    pub agent: String,
+    /// What that one calls itself; it may be revoked by now.
+    pub agent_name: String,
+    /// Through which connection.
+    pub connection: Option<Name>,
+    /// At which path of the provider's API.
+    pub path: String,
+    /// When it was taken.
+    pub since: Timestamp,
+    /// When it ends by itself, if the provider or the agent said so.
+    pub until: Option<Timestamp>,
+    /// Why it is being given back, where it is.
+    pub returning: Option<String>,
+    /// What was seen when that was tried last.
+    pub last_error: Option<String>,
 }
 
 /// An approval request as the person sees it.
@@ -322,8 +353,35 @@ pub struct AuditFaultView {
     pub what: String,
 }
 
+/// Which rows of the audit log a person wants to see.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct ActivityAsk {
+    /// About that agent, by name or the beginning of its identifier.
+    pub agent: Option<String>,
+    /// About that connection.
+    pub connection: Option<Name>,
+    /// About that topic.
+    pub topic: Option<AuditTopic>,
+    /// Before the row of that number.
+    pub before: Option<u64>,
+    /// How many at the most.
+    pub limit: u32,
+}
+
+/// A page of the audit log, the newest row first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct ActivityPage {
+    /// The rows.
+    pub rows: Vec<AuditRowView>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
 /// A row of the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
 pub struct AuditRowView {
     /// Its number.
     pub row: u64,
@@ -339,4 +397,7 @@ pub struct AuditRowView {
     pub agent: Option<String>,
     /// Plain words about it.
     pub detail: std::collections::BTreeMap<String, String>,
+    /// All of it as a sentence; names and paths of programs stand between backticks.
+    #[serde(default)]
+    pub says: String,
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use doorward_broker::Keys;
 use doorward_broker::handle::LifetimeAsk;
+use doorward_core::audit::AuditTopic;
 use doorward_core::grant::Door;
 use doorward_core::name::Name;
 use doorward_core::pattern::ToolPattern;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Pause(Pause),
     /// Let what was paused go on
     Resume(Pause),
+    /// Give back a lock that an agent holds at a provider
+    Release(Release),
     /// Read and check the audit log
     #[command(subcommand)]
     Audit(Audit),
@@ -322,13 +325,70 @@ pub(crate) struct Pause {
     pub(crate) all: bool,
 }
 
+/// `release`
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// Its path, as `agents` shows it, or the beginning of its id
+    #[arg(value_name = "LOCK")]
+    pub(crate) lock: String,
+}
+
 /// `audit …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
+    /// Print what happened in sentences, the newest first
+    Show(AuditShow),
     /// Look for a row that was edited, removed, moved or cut off
     Verify,
     /// Print the rows as JSON lines, oldest first
     Export(AuditExport),
+}
+
+/// `audit show`
+#[derive(Debug, Args)]
+pub(crate) struct AuditShow {
+    /// Only what is about this agent, by name or the beginning of its id
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) agent: Option<String>,
+    /// Only what is about this connection
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connection: Option<Name>,
+    /// Only what is about this
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) about: Option<TopicAsk>,
+    /// The newest rows; 50 where it is left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: Option<u32>,
+}
+
+/// What rows of the log are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TopicAsk {
+    /// What agents did
+    Uses,
+    /// What was refused
+    Refusals,
+    /// Who was let in, and whose access ended
+    Access,
+    /// Connections and their grants
+    Connections,
+    /// Locks that were given back
+    Locks,
+    /// The store, its keys and this log
+    Store,
+}
+
+impl From<TopicAsk> for AuditTopic {
+    fn from(ask: TopicAsk) -> Self {
+        match ask {
+            TopicAsk::Uses => Self::Uses,
+            TopicAsk::Refusals => Self::Refusals,
+            TopicAsk::Access => Self::Access,
+            TopicAsk::Connections => Self::Connections,
+            TopicAsk::Locks => Self::Locks,
+            TopicAsk::Store => Self::Store,
+        }
+    }
 }
 
 /// `audit export`

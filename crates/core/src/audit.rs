@@ -3,11 +3,15 @@
 //! An event holds identifiers and plain words, never a secret. The chain that makes tampering visible belongs to the
 //! store.
 
+mod saying;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentId, ConnectionId, TenantId};
+
+pub use saying::{Named, say};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $text:literal;)+) => {
@@ -79,6 +83,10 @@ kinds! {
     AgentRevoked = "agent.revoked";
     /// A grant ended by its lifetime.
     GrantExpired = "grant.expired";
+    /// A lock was given back for an agent that may not use it any longer, or because a person wanted it.
+    LockGivenBack = "lock.given_back";
+    /// A lock that was to be given back ended by itself.
+    LockLapsed = "lock.lapsed";
     /// An agent was handed a generation of an access token for the first time.
     TokenHandedOut = "token.handed_out";
     /// An agent reported a token as refused by the API.
@@ -87,6 +95,91 @@ kinds! {
     Used = "agent.used";
     /// Refusals in a minute.
     Refused = "agent.refused";
+}
+
+/// What a kind is about, for whoever looks for something in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum AuditTopic {
+    /// What agents did.
+    Uses,
+    /// What was refused.
+    Refusals,
+    /// Who was let in, and whose access ended.
+    Access,
+    /// Connections and their grants at providers.
+    Connections,
+    /// Locks that Doorward gave back.
+    Locks,
+    /// Doorward's own store, keys and log.
+    Store,
+}
+
+impl AuditTopic {
+    /// Every topic.
+    pub const ALL: [Self; 6] = [
+        Self::Uses,
+        Self::Refusals,
+        Self::Access,
+        Self::Connections,
+        Self::Locks,
+        Self::Store,
+    ];
+
+    /// The topic as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uses => "uses",
+            Self::Refusals => "refusals",
+            Self::Access => "access",
+            Self::Connections => "connections",
+            Self::Locks => "locks",
+            Self::Store => "store",
+        }
+    }
+
+    /// The kinds that are about it.
+    pub fn kinds(self) -> impl Iterator<Item = AuditKind> {
+        let all = AuditKind::ALL.iter().copied();
+        all.filter(move |kind| kind.topic() == self)
+    }
+}
+
+impl AuditKind {
+    /// What it is about.
+    #[must_use]
+    pub const fn topic(self) -> AuditTopic {
+        match self {
+            Self::TokenHandedOut | Self::Used => AuditTopic::Uses,
+            Self::Refused | Self::TokenRejected | Self::PinRefused | Self::PairingDenied => {
+                AuditTopic::Refusals
+            }
+            Self::PairingAsked
+            | Self::PairingApproved
+            | Self::KeyIssued
+            | Self::KeyRevoked
+            | Self::AgentAdded
+            | Self::AgentPaused
+            | Self::AgentResumed
+            | Self::AgentRevoked
+            | Self::GrantExpired => AuditTopic::Access,
+            Self::Connected
+            | Self::Reconnected
+            | Self::Refreshed
+            | Self::GrantEnded
+            | Self::Disconnected
+            | Self::ConnectionPaused
+            | Self::ConnectionResumed
+            | Self::RevocationConfirmed
+            | Self::RevocationGivenUp => AuditTopic::Connections,
+            Self::LockGivenBack | Self::LockLapsed => AuditTopic::Locks,
+            Self::StoreCreated | Self::KeysRotated | Self::AuditPruned | Self::PinSet => {
+                AuditTopic::Store
+            }
+        }
+    }
 }
 
 /// One event, before the store gives it a number, a moment and a place in the chain.

@@ -11,8 +11,11 @@ use crate::agent::{Agent, Client};
 use crate::change::Change;
 use crate::connection::{Connection, Tenant};
 use crate::grant::Grant;
-use crate::ids::{AgentId, ConnectionId, GrantId, OutboxId, RegistrationId, RequestId, TenantId};
+use crate::ids::{
+    AgentId, ConnectionId, GrantId, LockId, OutboxId, RegistrationId, RequestId, TenantId,
+};
 use crate::key::{KeyHash, KeyRecord};
+use crate::lock::HeldLock;
 use crate::name::Name;
 use crate::outbox::OutboxItem;
 use crate::pairing::ApprovalRequest;
@@ -26,6 +29,7 @@ pub struct Book {
     connections: OrdMap<ConnectionId, Arc<Connection>>,
     connection_names: OrdMap<Name, ConnectionId>,
     outbox: OrdMap<OutboxId, Arc<OutboxItem>>,
+    locks: OrdMap<LockId, Arc<HeldLock>>,
     clients: OrdMap<AgentId, Arc<Client>>,
     agents: OrdMap<AgentId, Arc<Agent>>,
     keys: OrdMap<KeyHash, Arc<KeyRecord>>,
@@ -89,6 +93,17 @@ impl Book {
     #[must_use]
     pub fn outbox_item(&self, id: OutboxId) -> Option<&Arc<OutboxItem>> {
         self.outbox.get(&id)
+    }
+
+    /// All locks that agents hold.
+    pub fn locks(&self) -> impl Iterator<Item = &Arc<HeldLock>> {
+        self.locks.values()
+    }
+
+    /// A lock that an agent holds.
+    #[must_use]
+    pub fn lock(&self, id: LockId) -> Option<&Arc<HeldLock>> {
+        self.locks.get(&id)
     }
 
     /// All local clients without rights.
@@ -204,7 +219,15 @@ impl Book {
                 self.outbox.insert(item.id, Arc::new((**item).clone()));
             }
             Change::OutboxErased { item, .. } => {
-                self.outbox.remove(item);
+                if let Some(gone) = self.outbox.remove(item) {
+                    self.erase_unreachable_locks(gone.connection);
+                }
+            }
+            Change::LockTaken { lock, .. } | Change::LockPut(lock) => {
+                self.locks.insert(lock.id, Arc::new((**lock).clone()));
+            }
+            Change::LockErased { lock, .. } => {
+                self.locks.remove(lock);
             }
             Change::ClientPut(client) => {
                 self.clients.insert(client.id, Arc::new(client.clone()));
@@ -284,6 +307,24 @@ impl Book {
             .collect();
         for grant in orphans {
             self.grants.remove(&grant);
+        }
+        self.erase_unreachable_locks(connection);
+    }
+
+    /// A lock is of use as long as there is a token that gives it back: with the connection, or in the outbox.
+    fn erase_unreachable_locks(&mut self, connection: ConnectionId) {
+        let is_owed = |item: &Arc<OutboxItem>| item.connection == connection;
+        if self.connections.contains_key(&connection) || self.outbox.values().any(is_owed) {
+            return;
+        }
+        let unreachable: Vec<_> = self
+            .locks
+            .values()
+            .filter(|lock| lock.connection == connection)
+            .map(|lock| lock.id)
+            .collect();
+        for lock in unreachable {
+            self.locks.remove(&lock);
         }
     }
 }

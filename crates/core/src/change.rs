@@ -4,12 +4,17 @@
 use crate::agent::{Agent, Client};
 use crate::connection::{Connection, Tenant};
 use crate::grant::Grant;
-use crate::ids::{AgentId, ConnectionId, FlightId, GrantId, KeyId, OutboxId, RequestId, TenantId};
+use crate::ids::{
+    AgentId, ConnectionId, FlightId, GrantId, KeyId, LockId, OutboxId, RequestId, TenantId,
+};
 use crate::key::KeyRecord;
+use crate::lock::HeldLock;
 use crate::outbox::OutboxItem;
 use crate::pairing::ApprovalRequest;
 use crate::registration::Registration;
-use crate::secret::{AccessToken, ClientSecret, FlightKey, RefreshToken, RegistrationToken};
+use crate::secret::{
+    AccessToken, ClientSecret, FlightKey, LockToken, RefreshToken, RegistrationToken,
+};
 
 /// Where the tokens of an outbox item come from.
 pub enum OutboxTokens {
@@ -74,7 +79,7 @@ pub enum Change {
         /// The connection.
         connection: ConnectionId,
     },
-    /// A connection and its tokens are erased. Its data key goes too, unless the outbox still needs it.
+    /// A connection and its tokens are erased. Its data key and its locks go too, unless the outbox still needs them.
     ConnectionErased {
         /// The tenant.
         tenant: TenantId,
@@ -90,12 +95,28 @@ pub enum Change {
     },
     /// A revocation was tried.
     OutboxPut(Box<OutboxItem>),
-    /// A revocation is done: its tokens are erased, and the data key with the last of them.
+    /// A revocation is done: its tokens are erased, and with the last of them the data key and the locks.
     OutboxErased {
         /// The tenant.
         tenant: TenantId,
         /// The item.
         item: OutboxId,
+    },
+    /// An agent took a lock, whose token is to be sealed.
+    LockTaken {
+        /// The lock.
+        lock: Box<HeldLock>,
+        /// Its token.
+        token: LockToken,
+    },
+    /// A lock that is known, without its token.
+    LockPut(Box<HeldLock>),
+    /// A lock is over: its token is erased.
+    LockErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The lock.
+        lock: LockId,
     },
     /// A local client without rights.
     ClientPut(Client),

@@ -67,4 +67,6 @@ identifier! {
     FlowId,
     /// One refresh on its way to a provider and back.
     FlightId,
+    /// One lock that an agent holds at a provider.
+    LockId,
 }

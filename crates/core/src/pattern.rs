@@ -100,6 +100,12 @@ impl RestPattern {
     #[must_use]
     pub fn matches(&self, method: &str, path: &ApiPath, reading: Reading) -> bool {
         let by_method = self.methods.is_empty() || self.methods.iter().any(|own| own == method);
+        by_method && self.is_at(path, reading)
+    }
+
+    /// Whether calls of a path are meant, by whatever method.
+    #[must_use]
+    pub fn is_at(&self, path: &ApiPath, reading: Reading) -> bool {
         let segments = path.segments();
         let is_long_enough = if self.is_whole {
             segments.len() == self.segments.len()
@@ -107,8 +113,7 @@ impl RestPattern {
             segments.len() >= self.segments.len()
         };
         let mut pairs = self.segments.iter().zip(segments);
-        by_method
-            && is_long_enough
+        is_long_enough
             && pairs.all(|(own, found)| match (own, reading) {
                 (Segment::Any, _) => true,
                 (Segment::Named(own), Reading::Exact) => own == found,

@@ -45,6 +45,8 @@ secret! {
     ClientSecret,
     /// What manages that registration (RFC 7592).
     RegistrationToken,
+    /// What gives a lock at a provider back, and keeps it.
+    LockToken,
     /// An authorization code on its way to the token endpoint.
     AuthorizationCode,
     /// The PKCE code verifier (RFC 7636).

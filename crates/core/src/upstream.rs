@@ -105,12 +105,15 @@ pub struct LockRules {
     pub field: String,
     /// The method that gives it back, on the same path.
     pub released_by: String,
-    /// Tools that take one.
+    /// The call that keeps one, on a path below the lock's own.
+    #[serde(default)]
+    pub kept_by: Option<CallPattern>,
+    /// Tools that take, keep and give back one.
     #[serde(default)]
     pub tools: Vec<LockTool>,
 }
 
-/// A tool that takes a lock.
+/// A tool that is about a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockTool {
@@ -118,6 +121,22 @@ pub struct LockTool {
     pub tool: ToolPattern,
     /// The path at which the lock is given back; `{name}` stands for an argument of the call.
     pub path: String,
+    /// What the call does with the lock.
+    #[serde(default)]
+    pub does: LockDeed,
+}
+
+/// What a call does with a lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockDeed {
+    /// It takes it.
+    #[default]
+    Take,
+    /// It keeps it for longer.
+    Keep,
+    /// It gives it back.
+    GiveBack,
 }
 
 /// What lies behind the proxy door of a connection.

@@ -10,6 +10,7 @@ use doorward_core::connection::{Connection, Mark, Tenant};
 use doorward_core::grant::Grant;
 use doorward_core::ids::{ConnectionId, TenantId};
 use doorward_core::key::{KeyHash, KeyRecord};
+use doorward_core::lock::HeldLock;
 use doorward_core::name::ClaimedName;
 use doorward_core::outbox::OutboxItem;
 use doorward_core::pairing::ApprovalRequest;
@@ -130,6 +131,10 @@ pub(crate) async fn book(from: &mut SqliteConnection) -> Result<Book, StoreError
     .await?;
     all("SELECT * FROM outbox", |row| {
         Ok(Change::OutboxPut(Box::new(outbox(row)?)))
+    })
+    .await?;
+    all("SELECT * FROM locks", |row| {
+        Ok(Change::LockPut(Box::new(lock(row)?)))
     })
     .await?;
     all("SELECT * FROM clients", |row| {
@@ -283,6 +288,25 @@ fn outbox(row: &SqliteRow) -> Result<OutboxItem, StoreError> {
         client: json(row, "client")?,
         session: row.try_get("session")?,
         created_at: moment(row, "created_at")?,
+        attempts: u32::try_from(attempts).map_err(|error| unreadable("attempts", &error))?,
+        next_try: moment_or_none(row, "next_try")?,
+        last_error: row.try_get("last_error")?,
+    })
+}
+
+fn lock(row: &SqliteRow) -> Result<HeldLock, StoreError> {
+    let attempts: i64 = row.try_get("attempts")?;
+    Ok(HeldLock {
+        id: parsed(row, "id")?,
+        tenant: parsed(row, "tenant")?,
+        connection: parsed(row, "connection")?,
+        agent: parsed(row, "agent")?,
+        agent_name: ClaimedName::clean(row.try_get("agent_name")?),
+        path: row.try_get("path")?,
+        taken_at: moment(row, "taken_at")?,
+        heard_at: moment(row, "heard_at")?,
+        until: moment_or_none(row, "until")?,
+        is_wanted_back: flag(row, "wanted_back")?,
         attempts: u32::try_from(attempts).map_err(|error| unreadable("attempts", &error))?,
         next_try: moment_or_none(row, "next_try")?,
         last_error: row.try_get("last_error")?,

@@ -3,6 +3,7 @@
 //! One connection serves all: the folder is held by one process, whose one task owns the state, so there is nobody
 //! to run beside it, and every answer is about what was committed.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +12,9 @@ use doorward_core::book::Book;
 use doorward_core::change::Change;
 use doorward_core::connection::Mark;
 use doorward_core::ids::{ConnectionId, OutboxId, RegistrationId, TenantId};
+use doorward_core::lock::HeldLock;
 use doorward_core::secret::{
-    AccessToken, ClientSecret, FlightKey, Pin, RefreshToken, RegistrationToken,
+    AccessToken, ClientSecret, FlightKey, LockToken, Pin, RefreshToken, RegistrationToken,
 };
 use doorward_core::time::Timestamp;
 use sqlx::Row as _;
@@ -291,6 +293,14 @@ impl Store {
         )))
     }
 
+    /// The token of a lock that an agent holds.
+    pub async fn lock_token(&self, lock: &HeldLock) -> Result<Option<LockToken>, StoreError> {
+        let found = self
+            .opened(Slot::lock(lock.tenant, lock.connection, lock.id))
+            .await?;
+        Ok(found.map(|(_, plain)| LockToken::new(plain)))
+    }
+
     /// Sets the approval PIN, or replaces it.
     pub async fn set_pin(&self, pin: &Pin, now: Timestamp) -> Result<(), StoreError> {
         let mut database = self.database().await;
@@ -317,6 +327,12 @@ impl Store {
     /// Rows of the audit log, oldest first. Needs no keys.
     pub async fn audit_rows(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         audit::rows(&mut *self.database().await, &filter).await
+    }
+
+    /// What agents and connections were called that are gone, by their identifiers as they stand in the log. Needs no
+    /// keys.
+    pub async fn names_of_gone(&self) -> Result<HashMap<String, String>, StoreError> {
+        audit::names_of_gone(&mut *self.database().await).await
     }
 
     /// Removes audit rows older than that moment, leaves a sealed checkpoint in their place, and says how many went.

@@ -3,7 +3,7 @@
 //! Every connection and every registration has a data key of its own, wrapped by the store's. Erasing one is erasing
 //! the key and the values: neither opens without the other.
 
-use doorward_core::ids::{ConnectionId, FlightId, OutboxId, RegistrationId, TenantId};
+use doorward_core::ids::{ConnectionId, FlightId, LockId, OutboxId, RegistrationId, TenantId};
 use doorward_core::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     OutboxAccess,
     OutboxRefresh,
     Flight,
+    Lock,
 }
 
 impl Kind {
@@ -33,6 +34,7 @@ impl Kind {
             Self::OutboxAccess => "outbox-access",
             Self::OutboxRefresh => "outbox-refresh",
             Self::Flight => "flight",
+            Self::Lock => "lock",
         }
     }
 
@@ -43,6 +45,7 @@ impl Kind {
             Self::OutboxAccess => "an access token to revoke",
             Self::OutboxRefresh => "a refresh token to revoke",
             Self::Flight => "the key of a refresh under way",
+            Self::Lock => "the token of a lock",
         }
     }
 }
@@ -99,6 +102,8 @@ pub(crate) enum Item {
     Owed(OutboxId),
     /// A refresh under way.
     Flight(FlightId),
+    /// A lock that an agent holds.
+    Lock(LockId),
 }
 
 /// Where a connection's sealed value is: its row, and what it is bound to.
@@ -147,11 +152,21 @@ impl Slot {
         }
     }
 
+    pub(crate) const fn lock(tenant: TenantId, connection: ConnectionId, lock: LockId) -> Self {
+        Self {
+            tenant,
+            connection,
+            kind: Kind::Lock,
+            item: Item::Lock(lock),
+        }
+    }
+
     fn item_text(self) -> String {
         match self.item {
             Item::Own => String::new(),
             Item::Owed(item) => item.to_string(),
             Item::Flight(flight) => flight.to_string(),
+            Item::Lock(lock) => lock.to_string(),
         }
     }
 
@@ -160,6 +175,7 @@ impl Slot {
             Item::Own => &[],
             Item::Owed(item) => item.as_bytes(),
             Item::Flight(flight) => flight.as_bytes(),
+            Item::Lock(lock) => lock.as_bytes(),
         };
         Place::new("token")
             .bytes(self.tenant.as_bytes())

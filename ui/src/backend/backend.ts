@@ -1,12 +1,15 @@
 // What the window may ask of the program behind it. Two answer: Tauri's commands, and plain data for a browser.
 
 import type {
+  ActivityAsk,
+  ActivityPage,
   AgentRevoked,
   ConnectAsk,
   ConnectionView,
   ConsentStarted,
   Disconnected,
   Goto,
+  LockView,
   PauseTarget,
   Problem,
   Snapshot,
@@ -32,6 +35,10 @@ export interface Backend {
   deny(code: string): Promise<void>;
   revokeAgent(agent: string): Promise<AgentRevoked>;
   setPaused(target: PauseTarget, paused: boolean): Promise<number>;
+  /** A page of the audit log, the newest row first. */
+  activity(ask: ActivityAsk): Promise<ActivityPage>;
+  /** Answers when it is written down that the lock is to be given back; the provider is told next. */
+  releaseLock(lock: string): Promise<LockView>;
 
   unlock(passphrase: string | null): Promise<void>;
   takeOver(): Promise<void>;

@@ -21,13 +21,25 @@ path_prefixes: Array<string>,
  */
 methods: Array<string>, 
 /**
- * Only these MCP tools.
+ * Only these MCP tools, or only these calls of them.
  */
 tools: Array<string>, 
 /**
  * A person is asked for each new call.
  */
-ask_each_time: boolean, };
+ask_each_time: boolean, 
+/**
+ * A person is asked for these calls.
+ */
+ask: Array<string>, 
+/**
+ * These calls are denied, whatever else allows them.
+ */
+deny: Array<string>, 
+/**
+ * Calls that mint or manage credentials are allowed too. That widens a grant; it is no limit.
+ */
+may_manage_sign_in: boolean, };
 
 export type ProgramId = { 
 /**
@@ -151,6 +163,44 @@ hint: string,
  */
 retry_after_seconds?: number, };
 
+export type LockView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * Who took it: the agent's identifier.
+ */
+agent: string, 
+/**
+ * What that one calls itself; it may be revoked by now.
+ */
+agent_name: string, 
+/**
+ * Through which connection.
+ */
+connection: Name | null, 
+/**
+ * At which path of the provider's API.
+ */
+path: string, 
+/**
+ * When it was taken.
+ */
+since: Timestamp, 
+/**
+ * When it ends by itself, if the provider or the agent said so.
+ */
+until: Timestamp | null, 
+/**
+ * Why it is being given back, where it is.
+ */
+returning: string | null, 
+/**
+ * What was seen when that was tried last.
+ */
+last_error: string | null, };
+
 export type Status = { 
 /**
  * The version of Doorward.
@@ -208,6 +258,10 @@ revocations_owed: number,
  * How many connections' fresh tokens are in memory alone, because the store could not take them.
  */
 tokens_unsaved: number, 
+/**
+ * The locks that agents hold at providers, the oldest first.
+ */
+locks: Array<LockView>, 
 /**
  * Why the store is not open, and what to do, where it is not.
  */
@@ -353,7 +407,11 @@ last_used_at: Timestamp | null,
 /**
  * When it was let in.
  */
-created_at: Timestamp, };
+created_at: Timestamp, 
+/**
+ * The locks that it holds at providers.
+ */
+holds: Array<LockView>, };
 
 export type RequestView = { 
 /**
@@ -527,6 +585,74 @@ name: string,
  */
 handed_out: Array<[Name, Timestamp | null]>, };
 
+export type AuditTopic = "uses" | "refusals" | "access" | "connections" | "locks" | "store";
+
+export type ActivityAsk = { 
+/**
+ * About that agent, by name or the beginning of its identifier.
+ */
+agent: string | null, 
+/**
+ * About that connection.
+ */
+connection: Name | null, 
+/**
+ * About that topic.
+ */
+topic: AuditTopic | null, 
+/**
+ * Before the row of that number.
+ */
+before: number | null, 
+/**
+ * How many at the most.
+ */
+limit: number, };
+
+export type AuditRowView = { 
+/**
+ * Its number.
+ */
+row: number, 
+/**
+ * When it was written.
+ */
+at: Timestamp, 
+/**
+ * What happened.
+ */
+kind: string, 
+/**
+ * In which tenant.
+ */
+tenant: string | null, 
+/**
+ * To which connection.
+ */
+connection: string | null, 
+/**
+ * By or to which agent.
+ */
+agent: string | null, 
+/**
+ * Plain words about it.
+ */
+detail: { [key in string]: string }, 
+/**
+ * All of it as a sentence; names and paths of programs stand between backticks.
+ */
+says: string, };
+
+export type ActivityPage = { 
+/**
+ * The rows.
+ */
+rows: Array<AuditRowView>, 
+/**
+ * Whether there are older ones.
+ */
+has_more: boolean, };
+
 export type Terms = { 
 /**
  * Another connection than the one asked for.
@@ -561,7 +687,7 @@ message: string,
  */
 hint: string, };
 
-export type Page = "connections" | "connect" | "agents" | "approvals";
+export type Page = "connections" | "connect" | "agents" | "approvals" | "activity";
 
 export type Goto = { 
 /**

@@ -5,6 +5,7 @@ import type {
   ConnectionView,
   GrantView,
   Health,
+  LockView,
   Policy,
   Problem,
   ProviderOffer,
@@ -19,7 +20,16 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 const NO_COUNT = { succeeded: 0, failed: 0 };
-const NO_LIMITS: Policy = { read_only: false, path_prefixes: [], methods: [], tools: [], ask_each_time: false };
+const NO_LIMITS: Policy = {
+  read_only: false,
+  path_prefixes: [],
+  methods: [],
+  tools: [],
+  ask_each_time: false,
+  ask: [],
+  deny: [],
+  may_manage_sign_in: false,
+};
 
 export const FASTIO: ProviderOffer = {
   name: 'fastio',
@@ -60,6 +70,7 @@ export function status(changes: Partial<Status> = {}): Status {
     requests: 0,
     revocations_owed: 0,
     tokens_unsaved: 0,
+    locks: [],
     locked_because: null,
     ...changes,
   };
@@ -80,6 +91,10 @@ export function counted(snapshot: Snapshot): Snapshot {
   const { connections, agents, requests } = snapshot;
   return {
     ...snapshot,
+    agents: agents.map((agent) => ({
+      ...agent,
+      holds: snapshot.status.locks.filter((lock) => lock.agent === agent.id),
+    })),
     connections: connections.map((connection) => ({
       ...connection,
       agents: agents.filter((agent) => agent.grants.some((grant) => grant.connection === connection.name)).length,
@@ -133,7 +148,7 @@ export function grant(name: string, changes: Partial<GrantView> = {}): GrantView
 
 export function agent(now: number, name: string, changes: Partial<AgentView> = {}): AgentView {
   return {
-    id: `agent-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`,
+    id: agentId(name),
     name,
     tenant: 'personal',
     paused: false,
@@ -142,8 +157,28 @@ export function agent(now: number, name: string, changes: Partial<AgentView> = {
     keys: 1,
     last_used_at: now - 3 * MINUTE,
     created_at: now - 2 * DAY,
+    holds: [],
     ...changes,
   };
+}
+
+export function lock(now: number, agentName: string, node: string, changes: Partial<LockView> = {}): LockView {
+  return {
+    id: `lock-${node}`,
+    agent: agentId(agentName),
+    agent_name: agentName,
+    connection: 'fastio',
+    path: `/workspace/4190267351234567890/storage/${node}/lock/`,
+    since: now - 4 * MINUTE,
+    until: now + 6 * MINUTE,
+    returning: null,
+    last_error: null,
+    ...changes,
+  };
+}
+
+function agentId(name: string): string {
+  return `agent-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`;
 }
 
 export function request(now: number, name: string, code: string, changes: Partial<RequestView> = {}): RequestView {
@@ -237,6 +272,17 @@ function many(now: number): Snapshot {
       }),
       request(now, 'unnamed agent', 'ZXWV-TSRQ', { program: null, wanted: ['elsewhere:proxy'] }),
     ],
+    status: {
+      locks: [
+        lock(now, 'Tidy', '2yxh5-ojakx-r3mwz-ty6tv-k66cj-nqsw'),
+        lock(now, 'Tidy', 'a-node-whose-end-is-not-known', { until: null }),
+        lock(now, 'Left for lunch', '9f0c1-an-agent-that-was-revoked', {
+          returning: 'the agent was revoked',
+          last_error: 'HTTP 503',
+        }),
+        lock(now, LONG, 'another-node', { connection: 'a-name-as-long-as-a-name-may-be-40-chars' }),
+      ],
+    },
   });
 }
 

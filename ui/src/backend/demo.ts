@@ -19,6 +19,7 @@ import type {
   Snapshot,
   Terms,
 } from './bindings.ts';
+import { activity, activityPage } from './demo-activity.ts';
 import { agent, connection, counted, grant, request, SCENES } from './demo-data.ts';
 
 interface Consent {
@@ -57,6 +58,7 @@ const REFUSED: Record<string, [message: string, hint: string]> = {
 };
 
 export function openDemo(query: URLSearchParams): Backend {
+  const log = activity(Date.now(), query.get('demo') ?? 'one');
   const scene = SCENES[query.get('demo') ?? 'one'] ?? SCENES['one']!;
   let state = scene(Date.now());
   const failures = new Map(query.getAll('fail').map((word) => word.split(':', 2) as [string, string]));
@@ -264,6 +266,19 @@ export function openDemo(query: URLSearchParams): Backend {
           });
         }
         return 1;
+      }),
+
+    activity: (ask) => command('activity', ask, () => activityPage(log, ask, known().agents)),
+    releaseLock: (id) =>
+      command('release_lock', id, () => {
+        const { locks } = known().status;
+        const lock = locks.find((held) => held.id === id);
+        if (lock === undefined) throw { code: 'bad_request', message: 'No agent holds that lock.', hint: '' } satisfies Problem;
+        const wanted = { ...lock, returning: 'you asked for it' };
+        const others = () => known().status.locks.filter((held) => held.id !== id);
+        put({ status: { ...known().status, locks: [...others(), wanted] } });
+        setTimeout(() => put({ status: { ...known().status, locks: others() } }), 600);
+        return wanted;
       }),
 
     unlock: (passphrase) =>

@@ -24,6 +24,8 @@ export const tauriBackend: Backend = {
   deny: (code) => invoke('deny', { code }),
   revokeAgent: (agent) => invoke('revoke_agent', { agent }),
   setPaused: (target, paused) => invoke('set_paused', { target, paused }),
+  activity: (ask) => invoke('activity', { ask }),
+  releaseLock: (lock) => invoke('release_lock', { lock }),
 
   unlock: (passphrase) => invoke('unlock', { passphrase }),
   takeOver: () => invoke('take_over'),

@@ -15,6 +15,9 @@ export const NO_LIMITS: Policy = {
   methods: [],
   tools: [],
   ask_each_time: false,
+  ask: [],
+  deny: [],
+  may_manage_sign_in: false,
 };
 
 export const DOOR_TITLES: Record<Door, string> = { proxy: 'Proxy', token: 'Token' };

@@ -1,6 +1,10 @@
 //! The store's own matters: unlocking, the PIN, the audit log, the keys.
 
+use std::collections::HashMap;
+
+use doorward_core::audit::{self, Named};
 use doorward_core::connection::Standing;
+use doorward_core::decide::revoking;
 use doorward_core::health::Health;
 use doorward_core::pairing::Verdict;
 use doorward_core::problem::{Code, Refusal};
@@ -10,8 +14,12 @@ use doorward_store::{AuditFilter, KeySource, KeyState, OsKeyring, PassphraseSour
 use super::{Actor, Stopping};
 use crate::config::Keys;
 use crate::handle::Reply;
-use crate::views::{AuditFaultView, AuditRowView, AuditVerified, Status, StoreState};
+use crate::views::{
+    ActivityAsk, ActivityPage, AuditFaultView, AuditRowView, AuditVerified, Status, StoreState,
+};
 
+/// More rows at once nobody reads, and the mailbox waits meanwhile.
+const MOST_ROWS_AT_ONCE: u32 = 500;
 /// Shorter PINs are guessed in the tries that are left before the block is noticed.
 const LEAST_PIN: usize = 6;
 
@@ -72,6 +80,7 @@ impl Actor {
             requests: book.requests().filter(waits).count(),
             revocations_owed: book.outbox().count(),
             tokens_unsaved: self.unsaved.len(),
+            locks: self.lock_views(),
             locked_because,
         })
     }
@@ -184,7 +193,7 @@ impl Actor {
                 .insert(key.id, std::sync::Arc::default());
         }
         for row in book.connections() {
-            self.meter_refreshes(row.id);
+            self.meter_connection(row.id);
         }
         for grant in book.grants() {
             self.published
@@ -264,46 +273,74 @@ impl Actor {
             limit: Some(limit),
             ..AuditFilter::default()
         };
-        let rows = self
-            .store
-            .audit_rows(filter)
-            .await
-            .map_err(|error| error.refusal())?;
-        Ok(rows.into_iter().map(|row| self.row_view(row)).collect())
+        self.audit_views(filter).await
     }
 
-    fn row_view(&self, row: doorward_store::AuditRow) -> AuditRowView {
-        // What was tampered with, or is gone from the book, is shown as it stands in the log.
-        let named = |id: &str, name: Option<String>| name.unwrap_or_else(|| id.to_owned());
+    /// A page of the log. What agents did in this minute is not in it yet: reading must not write, or a window that
+    /// follows what changes would follow itself.
+    pub(super) async fn activity(&self, ask: ActivityAsk) -> Result<ActivityPage, Refusal> {
+        self.check_unlocked()?;
+        let limit = ask.limit.clamp(1, MOST_ROWS_AT_ONCE);
+        let agent = match ask.agent.as_deref() {
+            Some(text) => Some(revoking::agent_meant(self.book(), text)?.id),
+            None => None,
+        };
+        let connection = match ask.connection.as_ref() {
+            Some(name) => Some(self.person_connection(name)?.id),
+            None => None,
+        };
+        let kinds = ask.topic.map(|topic| topic.kinds().collect());
+        let filter = AuditFilter {
+            agent,
+            connection,
+            kinds: kinds.unwrap_or_default(),
+            before: ask.before,
+            limit: Some(limit + 1),
+            ..AuditFilter::default()
+        };
+        let mut rows = self.audit_views(filter).await?;
+        rows.reverse();
+        let has_more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        Ok(ActivityPage { rows, has_more })
+    }
+
+    async fn audit_views(&self, filter: AuditFilter) -> Result<Vec<AuditRowView>, Refusal> {
+        let failed = |error: doorward_store::StoreError| error.refusal();
+        let gone = self.store.names_of_gone().await.map_err(failed)?;
+        let rows = self.store.audit_rows(filter).await.map_err(failed)?;
+        let views = rows.into_iter().map(|row| self.row_view(row, &gone));
+        Ok(views.collect())
+    }
+
+    fn row_view(
+        &self,
+        row: doorward_store::AuditRow,
+        gone: &HashMap<String, String>,
+    ) -> AuditRowView {
         let book = self.book();
+        // What was tampered with, or is gone without a word, is shown as it stands in the log.
+        let named = |id: String, name: Option<String>| {
+            name.or_else(|| gone.get(&id).cloned()).unwrap_or(id)
+        };
         let connection = row.connection.map(|id| {
-            named(
-                &id,
-                id.parse()
-                    .ok()
-                    .and_then(|id| book.connection(id))
-                    .map(|found| found.name.to_string()),
-            )
+            let found = id.parse().ok().and_then(|id| book.connection(id));
+            named(id, found.map(|found| found.name.to_string()))
         });
         let agent = row.agent.map(|id| {
-            named(
-                &id,
-                id.parse()
-                    .ok()
-                    .and_then(|id| book.agent(id))
-                    .map(|found| found.name.as_str().to_owned()),
-            )
+            let found = id.parse().ok().and_then(|id| book.agent(id));
+            named(id, found.map(|found| found.name.as_str().to_owned()))
         });
         let tenant = row.tenant.map(|id| {
-            named(
-                &id,
-                id.parse()
-                    .ok()
-                    .and_then(|id| book.tenant(id))
-                    .map(|found| found.name.to_string()),
-            )
+            let found = id.parse().ok().and_then(|id| book.tenant(id));
+            named(id, found.map(|found| found.name.to_string()))
         });
+        let who = Named {
+            agent: agent.as_deref(),
+            connection: connection.as_deref(),
+        };
         AuditRowView {
+            says: audit::say(&row.kind, who, &row.detail),
             row: row.seq,
             at: row.at,
             kind: row.kind,

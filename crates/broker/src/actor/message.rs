@@ -18,21 +18,22 @@ use doorward_core::secret::{Passphrase, Pin};
 use doorward_core::token_reply::TokenSet;
 
 use super::connecting::Prepared;
-use super::{Actor, reply};
+use super::{Actor, LockMessage, reply};
 use crate::courier::Flown;
 use crate::handle::{
     ConnectAsk, DeviceAuthorization, LifetimeAsk, PauseTarget, PollAnswer, Proof, RegisteredClient,
     Rejection, Renewal, Reply, Terms, TokenAsk,
 };
 use crate::views::{
-    AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified, ConnectionView,
-    ConsentStarted, Disconnected, RequestView, Status, TokenAnswer,
+    ActivityAsk, ActivityPage, AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified,
+    ConnectionView, ConsentStarted, Disconnected, RequestView, Status, TokenAnswer,
 };
 
 /// What the mailbox takes.
 pub(crate) enum Message {
     Agent(AgentMessage),
     Person(PersonMessage),
+    Lock(LockMessage),
     // What was under way and has come back.
     FlightEnded(FlightEnded),
     Prepared {
@@ -197,6 +198,10 @@ pub(crate) enum PersonMessage {
         limit: u32,
         reply: Reply<Vec<AuditRowView>>,
     },
+    Activity {
+        ask: ActivityAsk,
+        reply: Reply<ActivityPage>,
+    },
     RotateKeys {
         passphrase: Option<Passphrase>,
         reply: Reply<usize>,
@@ -229,6 +234,7 @@ impl Actor {
         match message {
             Message::Agent(message) => self.handle_agent(message).await,
             Message::Person(message) => self.handle_person(message).await,
+            Message::Lock(message) => self.handle_lock(message).await,
             Message::FlightEnded(ended) => self.flight_ended(ended).await,
             Message::Prepared { result, reply } => self.prepared(result, reply).await,
             Message::Answered {
@@ -340,6 +346,7 @@ impl Actor {
             } => reply(to, self.set_pin(before, pin).await),
             PersonMessage::VerifyAudit { reply: to } => reply(to, self.verify_audit().await),
             PersonMessage::Audit { limit, reply: to } => reply(to, self.audit(limit).await),
+            PersonMessage::Activity { ask, reply: to } => reply(to, self.activity(ask).await),
             PersonMessage::RotateKeys {
                 passphrase,
                 reply: to,

@@ -9,6 +9,7 @@ mod connecting;
 mod consents;
 mod flights;
 mod keeping;
+mod locks;
 mod message;
 mod noticing;
 mod pacing;
@@ -27,13 +28,14 @@ use std::time::Duration;
 
 use doorward_core::change::Change;
 use doorward_core::connection::Connection;
-use doorward_core::ids::{ConnectionId, FlowId, OutboxId, RequestId};
+use doorward_core::ids::{ConnectionId, FlowId, LockId, OutboxId, RequestId};
 use doorward_core::plan::{Effect, Plan};
 use doorward_core::problem::Refusal;
 use doorward_core::time::Timestamp;
 use doorward_store::{Spool, Store};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use locks::LockMessage;
 pub(crate) use message::{AgentMessage, Message, PersonMessage};
 
 use crate::config::Config;
@@ -67,6 +69,8 @@ pub(crate) struct Actor {
     polls: HashMap<RequestId, Timestamp>,
     revocations: HashSet<OutboxId>,
     revocation_waiters: HashMap<ConnectionId, Vec<oneshot::Sender<bool>>>,
+    /// Locks that are being given back.
+    returning: HashSet<LockId>,
     url: Option<String>,
     metered_at: Timestamp,
     /// Before this nobody looks around again, whatever is due.
@@ -114,6 +118,7 @@ impl Actor {
             polls: HashMap::new(),
             revocations: HashSet::new(),
             revocation_waiters: HashMap::new(),
+            returning: HashSet::new(),
             url: None,
             metered_at: now,
             look_after: now,
@@ -226,7 +231,7 @@ impl Actor {
             }
             Change::ConnectionPut(row) => {
                 self.describe_token(row);
-                self.meter_refreshes(row.id);
+                self.meter_connection(row.id);
             }
             Change::TokensErased { connection, .. } => {
                 self.published.tokens.remove(connection);
@@ -234,6 +239,7 @@ impl Actor {
             Change::ConnectionErased { connection, .. } => {
                 self.published.tokens.remove(connection);
                 self.published.refresh_meters.remove(connection);
+                self.published.call_meters.remove(connection);
                 self.pace.forget(*connection);
                 self.seen.forget(*connection);
             }
@@ -266,6 +272,9 @@ impl Actor {
             | Change::OutboxAdded { .. }
             | Change::OutboxPut(_)
             | Change::OutboxErased { .. }
+            | Change::LockTaken { .. }
+            | Change::LockPut(_)
+            | Change::LockErased { .. }
             | Change::ClientPut(_)
             | Change::ClientErased(_)
             | Change::AgentPut(_)
@@ -275,8 +284,11 @@ impl Actor {
         }
     }
 
-    /// From now on the refreshes of a connection are counted.
-    fn meter_refreshes(&mut self, id: ConnectionId) {
+    /// From now on the refreshes and calls of a connection are counted.
+    fn meter_connection(&mut self, id: ConnectionId) {
+        if !self.published.call_meters.contains_key(&id) {
+            self.published.call_meters.insert(id, Arc::default());
+        }
         if !self.published.refresh_meters.contains_key(&id) {
             self.published.refresh_meters.insert(id, Arc::default());
         }

@@ -83,6 +83,7 @@ impl Actor {
     pub(super) fn agents(&self) -> Result<Vec<AgentView>, Refusal> {
         self.check_unlocked()?;
         let now = self.now();
+        let locks = self.lock_views();
         let mut keys_by_agent: HashMap<AgentId, Vec<&Arc<KeyRecord>>> = HashMap::new();
         for key in self.book().keys() {
             keys_by_agent.entry(key.agent).or_default().push(key);
@@ -127,6 +128,11 @@ impl Actor {
                     keys: live().count(),
                     last_used_at: keys.iter().filter_map(|key| last_use(key)).max(),
                     created_at: agent.created_at,
+                    holds: locks
+                        .iter()
+                        .filter(|lock| lock.agent == agent.id.to_string())
+                        .cloned()
+                        .collect(),
                 }
             })
             .collect();

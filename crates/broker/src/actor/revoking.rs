@@ -11,7 +11,7 @@ use doorward_core::outbox::OutboxItem;
 use doorward_core::problem::{Code, Refusal};
 use tokio::sync::oneshot;
 
-use super::{Actor, Message, consents, reply};
+use super::{Actor, LockMessage, Message, consents, locks, reply};
 use crate::handle::Reply;
 use crate::provider::revocation;
 use crate::random;
@@ -150,9 +150,15 @@ impl Actor {
             return Ok(());
         };
         let secret = self.client_secret(&item.client).await?;
+        let left = self.locks_left(item).await;
         self.revocations.insert(item.id);
         let (providers, report, item) = (self.providers.clone(), self.report(), Arc::clone(item));
         tokio::spawn(async move {
+            // Before the grant ends: afterwards nothing could.
+            for (lock, returned) in locks::give_back_all(&providers, &item, &access, &left).await {
+                let told = LockMessage::Returned { lock, returned };
+                let _gone = report.send(told.into()).await;
+            }
             let outcome = revocation::revoke(
                 &providers,
                 &item,

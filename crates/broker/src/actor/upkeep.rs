@@ -16,7 +16,6 @@ use doorward_core::plan::Plan;
 use super::consents::Consent;
 use super::unsaved::Unsaved;
 use super::{Actor, LONGEST_REST};
-use crate::uses::Outcome;
 
 /// What is due and cannot be done (a full disk, say) is tried this often.
 const LEAST_REST: Duration = Duration::from_millis(200);
@@ -60,6 +59,7 @@ impl Actor {
             .chain(ends)
             .chain(to_tell)
             .chain(refresh)
+            .chain(self.next_lock_due())
             .chain(self.stopping.iter().map(|stopping| stopping.no_later_than))
             .min();
         let metered = self.metered_at.plus(LONGEST_REST);
@@ -84,6 +84,7 @@ impl Actor {
             tracing::error!(%refusal, "what is old could not be swept");
         }
         self.work_outbox().await;
+        self.work_locks().await;
         self.tell_ends().await;
         self.refresh_what_is_due().await;
         self.watch_alarm();
@@ -148,27 +149,13 @@ impl Actor {
             tracing::warn!(lost = minute.lost, "calls came too fast to be counted");
         }
         let mut plan = Plan::nothing();
-        for (kind, sum) in minute.sums {
-            let Some(agent) = self.book().agent(kind.agent) else {
-                continue;
-            };
-            let mut event = AuditEvent::new(AuditKind::Used)
-                .tenant(agent.tenant)
-                .agent(agent.id)
-                .connection(kind.connection)
-                .with("call", kind.label)
-                .with("status", kind.status.to_string())
-                .with("count", sum.count.to_string())
-                .with("bytes_in", sum.bytes_in.to_string())
-                .with("bytes_out", sum.bytes_out.to_string())
-                .with("millis", sum.millis.to_string());
-            if kind.outcome != Outcome::Complete {
-                event = event.with("outcome", kind.outcome.as_str());
+        for row in minute.into_rows() {
+            // The agent may have been revoked in this minute; it and its connection are of one tenant.
+            let agent = self.book().agent(row.agent).map(|agent| agent.tenant);
+            let connection = || self.book().connection(row.connection);
+            if let Some(tenant) = agent.or_else(|| connection().map(|found| found.tenant)) {
+                plan = plan.log(row.event(tenant));
             }
-            if sum.retries > 0 {
-                event = event.with("retries", sum.retries.to_string());
-            }
-            plan = plan.log(event);
         }
         plan
     }

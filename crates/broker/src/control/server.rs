@@ -153,6 +153,8 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
         }
         Request::VerifyAudit => encode(&handle.verify_audit().await),
         Request::Audit { limit } => encode(&handle.audit(limit).await),
+        Request::Activity(ask) => encode(&handle.activity(ask).await),
+        Request::ReleaseLock { lock } => encode(&handle.release_lock(lock).await),
         Request::RotateKeys { passphrase: text } => {
             encode(&handle.rotate_keys(passphrase(text)).await)
         }

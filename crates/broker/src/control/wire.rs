@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::handle::{ConnectAsk, LifetimeAsk, PauseTarget, Terms};
+use crate::views::ActivityAsk;
 
 /// A secret on its way from the terminal to the broker. Wiped when dropped; not printable.
 #[derive(Serialize, Deserialize)]
@@ -229,6 +230,13 @@ pub enum Request {
     Audit {
         /// How many rows at the most, the newest.
         limit: u32,
+    },
+    /// `ActivityPage`
+    Activity(ActivityAsk),
+    /// `LockView`
+    ReleaseLock {
+        /// The lock, by its path, its identifier, or the beginning of that.
+        lock: String,
     },
     /// How many data keys were wrapped anew.
     RotateKeys {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use doorward_core::decide::calling::Question;
+use doorward_core::decide::locking::LockNews;
 use doorward_core::decide::serving::{self, Caller};
-use doorward_core::ids::AgentId;
+use doorward_core::ids::{AgentId, ConnectionId};
 use doorward_core::key::{AgentKey, KeyHash};
 use doorward_core::name::{ClaimedName, Name};
 use doorward_core::pairing::{Program, Wanted};
@@ -13,7 +14,7 @@ use doorward_core::secret::{AccessToken, DeviceCode};
 use doorward_core::time::Timestamp;
 
 use super::Handle;
-use crate::actor::AgentMessage;
+use crate::actor::{AgentMessage, LockMessage};
 use crate::metrics::Metrics;
 use crate::views::{AgentConnection, TokenAnswer};
 
@@ -202,6 +203,23 @@ impl Handle {
             "Ask again in a while: the same call goes on once a person has allowed it in Doorward.",
         )
         .retry_after(Duration::from_secs(10)))
+    }
+
+    /// An agent's call did something with a lock at the provider. Once this has answered it is remembered, so whoever
+    /// passes a lock's token on waits for it.
+    pub async fn hear_of_lock(
+        &self,
+        caller: &Caller,
+        connection: ConnectionId,
+        news: LockNews,
+    ) -> Result<(), Refusal> {
+        self.ask(|reply| LockMessage::Heard {
+            caller: caller.clone(),
+            connection,
+            news,
+            reply,
+        })
+        .await
     }
 
     /// A caller's connections.

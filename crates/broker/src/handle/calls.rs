@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward_core::api_path::ApiPath;
 use doorward_core::connection::Connection;
 use doorward_core::decide::calling::{self, Call, Question, Verdict};
+use doorward_core::decide::locking::{self, Heard};
 use doorward_core::decide::serving::{self, Caller};
 use doorward_core::grant::{Door, Policy};
 use doorward_core::ids::ConnectionId;
@@ -204,6 +205,18 @@ impl Entry {
             Verdict::Deny(refusal) => Err(refusal),
             Verdict::Ask => self.ask(question, patience).await,
         }
+    }
+
+    /// Whether a call is about a lock, so that its answer is worth reading.
+    #[must_use]
+    pub fn is_about_a_lock(&self, call: &Call<'_>) -> bool {
+        locking::concerns(self.upstream(), call)
+    }
+
+    /// A tool's result has come. A lock that it tells of is remembered once this has answered, so the result is passed
+    /// on after it. Calls of the REST API are heard by themselves.
+    pub async fn hear_of_lock(&self, heard: Heard<'_>) {
+        upstream::hear(&self.handle, &self.lease, heard).await;
     }
 
     /// Asks a person about a call.

@@ -6,10 +6,10 @@ use doorward_core::problem::Refusal;
 use doorward_core::secret::{Passphrase, Pin};
 
 use super::Handle;
-use crate::actor::PersonMessage;
+use crate::actor::{LockMessage, PersonMessage};
 use crate::views::{
-    AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified, ConnectionView,
-    ConsentStarted, Disconnected, RequestView, Status,
+    ActivityAsk, ActivityPage, AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified,
+    ConnectionView, ConsentStarted, Disconnected, LockView, RequestView, Status,
 };
 
 /// What a person asks to connect.
@@ -239,6 +239,19 @@ impl Handle {
     /// The newest rows of the audit log, oldest first.
     pub async fn audit(&self, limit: u32) -> Result<Vec<AuditRowView>, Refusal> {
         self.ask(|reply| PersonMessage::Audit { limit, reply })
+            .await
+    }
+
+    /// A page of the audit log, the newest row first, as far as what is asked for.
+    pub async fn activity(&self, ask: ActivityAsk) -> Result<ActivityPage, Refusal> {
+        self.ask(|reply| PersonMessage::Activity { ask, reply })
+            .await
+    }
+
+    /// A person wants a lock given back that an agent holds: named by its path, or by its identifier or the beginning of
+    /// it. Answers once that is written down; the provider is told next.
+    pub async fn release_lock(&self, lock: String) -> Result<LockView, Refusal> {
+        self.ask(|reply| LockMessage::WantedBack { lock, reply })
             .await
     }
 

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod discovery;
 pub mod http;
+pub mod locks;
 pub mod manifest;
 pub mod registration;
 pub mod revocation;

@@ -103,6 +103,15 @@ impl Replay {
         }
     }
 
+    /// What is kept of it.
+    pub(super) fn kept(&self) -> Bytes {
+        match self {
+            Self::Empty => Bytes::new(),
+            Self::Whole(bytes) => bytes.clone(),
+            Self::Stream(shared) => lock(shared).kept.concat().into(),
+        }
+    }
+
     /// How much of it has arrived.
     pub(super) fn bytes(&self) -> u64 {
         match self {

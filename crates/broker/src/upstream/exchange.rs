@@ -24,6 +24,7 @@ use super::client::Kind;
 use super::fence::{self, Target};
 use super::halts::Task;
 use super::line::{Lines, Turn, rate_limited};
+use super::locks::LockCall;
 use super::peek::{self, Peeked};
 use super::{
     CallFailure, Clients, CutBody, Halts, Handed, Label, Lease, Outgoing, SignedWith, Tickets,
@@ -76,6 +77,8 @@ pub(crate) struct Exchange<'a> {
     is_repeatable: bool,
     /// What its answer hands out.
     ticket: Option<Ticket>,
+    /// What it does with a lock.
+    lock: Option<LockCall>,
     left: Duration,
     label: String,
     began: Timestamp,
@@ -124,7 +127,9 @@ impl<'a> Exchange<'a> {
             let issues = |ticket: &&Ticket| is_meant(&ticket.issued_by, &outgoing.method, path);
             tickets.find(issues).cloned()
         });
-        if ticket.is_some() {
+        let upstream = &lease.connection.provider.upstream;
+        let lock = LockCall::of(upstream, &outgoing.method, outgoing.path.as_ref());
+        if ticket.is_some() || lock.is_some() {
             headers::ask_for_plain(&mut sent);
         }
         let label = match outgoing.label {
@@ -152,6 +157,7 @@ impl<'a> Exchange<'a> {
             headers: sent,
             body: Replay::of(outgoing.body),
             ticket,
+            lock,
             left: outgoing.patience.unwrap_or(DEFAULT_PATIENCE),
             label,
             signed_with: None,
@@ -409,29 +415,41 @@ impl<'a> Exchange<'a> {
         None
     }
 
-    /// A whole answer; a token that it hands out is remembered.
+    /// A whole answer; a token that it hands out and a lock that it tells of are remembered.
     async fn answered(&mut self, response: Response<Incoming>) -> Answer {
         let (head, body) = response.into_parts();
-        let Some(ticket) = self.ticket.take().filter(|_| head.status.is_success()) else {
+        let (ticket, lock) = (self.ticket.take(), self.lock.take());
+        if !head.status.is_success() || (ticket.is_none() && lock.is_none()) {
             return Answer {
                 head,
                 first: None,
                 rest: Some(body),
             };
-        };
+        }
         let peeked = peek::peek(body).await;
-        if peeked.is_whole
-            && let Some(token) = peek::text_member(&peeked.first, &ticket.field)
-        {
-            let handed = Handed {
-                caller: self.lease.caller.clone(),
-                connection: self.lease.connection.id,
-                opens: ticket.opens,
-            };
-            let tickets = &self.lease.shared.traffic.tickets;
-            tickets.remember(&token, self.handle.now(), handed);
+        if peeked.is_whole {
+            if let Some(ticket) = ticket {
+                self.remember(ticket, &peeked.first);
+            }
+            if let Some(lock) = lock {
+                let told = (self.handle, &self.lease);
+                lock.answered(told, &self.body.kept(), &peeked.first).await;
+            }
         }
         Answer::of(head, peeked)
+    }
+
+    fn remember(&self, ticket: Ticket, answer: &[u8]) {
+        let Some(token) = peek::text_member(answer, &ticket.field) else {
+            return;
+        };
+        let handed = Handed {
+            caller: self.lease.caller.clone(),
+            connection: self.lease.connection.id,
+            opens: ticket.opens,
+        };
+        let tickets = &self.lease.shared.traffic.tickets;
+        tickets.remember(&token, self.handle.now(), handed);
     }
 
     /// Doubling, with full jitter.

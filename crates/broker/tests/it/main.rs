@@ -10,6 +10,7 @@ mod consent;
 mod control;
 mod courier;
 mod lifecycle;
+mod locks;
 mod refresh;
 mod registration;
 mod restart;

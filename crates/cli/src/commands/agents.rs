@@ -8,6 +8,7 @@ use doorward_core::grant::{Door, Lifetime, Policy, Rights};
 use doorward_core::name::ClaimedName;
 use doorward_core::time::Timestamp;
 
+use super::locks;
 use crate::args::{AgentsAdd, Limits, Revoke};
 use crate::failure::{Failure, Outcome};
 use crate::link::Context;
@@ -58,10 +59,14 @@ fn listed(now: Timestamp, agents: &[AgentView]) -> String {
             },
         ]
     });
-    table(
+    let mut text = table(
         ["name", "id", "tenant", "state", "last used", "may use"],
         rows.collect(),
-    )
+    );
+    for agent in agents {
+        text.push_str(&locks::in_words(now, &agent.holds));
+    }
+    text
 }
 
 fn grant_in_words(now: Timestamp, grant: &GrantView) -> String {

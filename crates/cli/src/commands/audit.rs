@@ -1,12 +1,16 @@
 //! `doorward audit verify` and `doorward audit export`
 
 use doorward_broker::control::Request;
-use doorward_broker::views::{AuditFaultView, AuditRowView, AuditVerified};
+use doorward_broker::views::{
+    ActivityAsk, ActivityPage, AuditFaultView, AuditRowView, AuditVerified,
+};
+use doorward_broker::{Clock as _, SystemClock};
 use doorward_core::problem::{Code, Refusal};
 
-use crate::args::AuditExport;
+use crate::args::{AuditExport, AuditShow};
 use crate::failure::Outcome;
 use crate::link::Context;
+use crate::words::{moment, table};
 
 pub(super) async fn verify(context: &mut Context) -> Outcome {
     let mut link = context.on_store().await?;
@@ -37,6 +41,37 @@ fn broken(fault: &AuditFaultView) -> Refusal {
         format!("The audit log does not verify: {found}."),
         "Keep a copy of the data folder. Rows before that one are good; do not trust what came after.",
     )
+}
+
+/// What a person reads at once.
+const ROWS_SHOWN: u32 = 50;
+
+pub(super) async fn show(context: &mut Context, ask: AuditShow) -> Outcome {
+    let mut link = context.on_store().await?;
+    let page: ActivityPage = link
+        .ask(Request::Activity(ActivityAsk {
+            agent: ask.agent,
+            connection: ask.connection,
+            topic: ask.about.map(Into::into),
+            before: None,
+            limit: ask.limit.unwrap_or(ROWS_SHOWN),
+        }))
+        .await?;
+    let now = SystemClock.now();
+    context.output.answer(&page, |page| {
+        if page.rows.is_empty() {
+            return "Nothing of that kind has happened yet.".to_owned();
+        }
+        let rows = page
+            .rows
+            .iter()
+            .map(|row| [moment(now, row.at), row.says.clone()]);
+        let mut text = table(["when", "what"], rows.collect());
+        if page.has_more {
+            text.push_str("There are older rows: `--limit`, or `doorward audit export`.\n");
+        }
+        text
+    })
 }
 
 pub(super) async fn export(context: &mut Context, ask: AuditExport) -> Outcome {

@@ -7,6 +7,7 @@ mod connect;
 mod connections;
 pub(crate) mod doctor;
 mod keys;
+mod locks;
 mod mcp;
 mod pair;
 mod pausing;
@@ -60,9 +61,11 @@ async fn brief(context: &mut Context, command: Command) -> Outcome {
         Command::Approve(ask) => approvals::approve(context, ask).await,
         Command::Deny(ask) => approvals::deny(context, ask).await,
         Command::Revoke(ask) => agents::revoke(context, ask).await,
+        Command::Release(ask) => locks::release(context, ask).await,
         Command::Pause(ask) => pausing::set(context, ask, true).await,
         Command::Resume(ask) => pausing::set(context, ask, false).await,
         Command::Audit(Audit::Verify) => audit::verify(context).await,
+        Command::Audit(Audit::Show(ask)) => audit::show(context, ask).await,
         Command::Audit(Audit::Export(ask)) => audit::export(context, ask).await,
         Command::Keys(KeysCommand::Rotate(ask)) => keys::rotate(context, ask).await,
         Command::Pair(ask) => pair::run(context, ask).await,

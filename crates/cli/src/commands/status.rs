@@ -4,6 +4,8 @@ use std::path::Path;
 
 use doorward_broker::control::Request;
 use doorward_broker::views::{Status, StoreState};
+use doorward_broker::{Clock as _, SystemClock};
+use doorward_core::time::Timestamp;
 use serde::Serialize;
 
 use crate::failure::Outcome;
@@ -37,7 +39,19 @@ pub(super) async fn run(context: &mut Context) -> Outcome {
         None => None,
     };
     let report = report(is_running, &context.folders.data, status);
-    context.output.answer(&report, in_words)
+    let now = SystemClock.now();
+    context
+        .output
+        .answer(&report, |report| in_words(report) + &held(now, report))
+}
+
+/// Who holds what at providers. How long still changes by itself, so whoever watches for changes is not shown it.
+fn held(now: Timestamp, report: &Report) -> String {
+    let locks = report.status.as_ref().map(|status| &status.locks);
+    match locks.filter(|locks| !locks.is_empty()) {
+        Some(locks) => format!("\n\nLocks:\n{}", super::locks::in_words(now, locks)),
+        None => String::new(),
+    }
 }
 
 pub(super) fn report(running: bool, data: &Path, status: Option<Status>) -> Report {

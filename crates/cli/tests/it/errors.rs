@@ -31,10 +31,12 @@ fn the_help_names_every_command_and_the_exit_codes() {
       revoke       End an agent: its keys and everything it was given
       pause        Hold back an agent, a connection, or all agents
       resume       Let what was paused go on
+      release      Give back a lock that an agent holds at a provider
       audit        Read and check the audit log
       keys         Look after the keys of the store
       pair         As an agent: ask a person for access, and print the agent key
       token        As an agent: print an access token
+      mcp          As an agent: be an MCP server on standard input and output
 
     Options:
           --json                    Print JSON, errors too, on standard output
@@ -94,7 +96,8 @@ fn the_help_names_every_command_and_the_exit_codes() {
               Only paths below this one; may be repeated (door `proxy` only)
 
           --tool <T>
-              Only this MCP tool; may be repeated (door `proxy` only)
+              Only this MCP tool, or these calls of it: `storage(action=list|details)`; may be repeated
+              (door `proxy` only)
 
           --json
               Print JSON, errors too, on standard output

@@ -24,6 +24,8 @@ const COMMANDS: &[&[&str]] = &[
     &["revoke"],
     &["pause"],
     &["resume"],
+    &["release"],
+    &["audit", "show"],
     &["audit", "verify"],
     &["audit", "export"],
     &["keys", "rotate"],
@@ -33,6 +35,8 @@ const COMMANDS: &[&[&str]] = &[
 
 /// All flags there are. One that is added is looked at here: none may answer for a person.
 const FLAGS: &[&str] = &[
+    "--about",
+    "--agent",
     "--agent-name",
     "--all",
     "--base",

@@ -4,6 +4,7 @@ pub mod calling;
 pub mod connecting;
 pub mod ending;
 pub mod flying;
+pub mod locking;
 pub mod pairing;
 pub mod refreshing;
 pub mod reporting;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::book::Book;
 use crate::change::Change;
 use crate::connection::{Connection, Standing, Trouble, TroubleKind};
+use crate::lock::HeldLock;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
@@ -176,8 +177,18 @@ fn resumed(connection: &Connection, at: Timestamp) -> Plan {
 /// The wall clock was set by so many milliseconds: what was measured with it is said anew, so that neither a lifetime
 /// nor a wait becomes longer or shorter by it.
 pub fn clock_was_set(book: &Book, millis: i64) -> Plan {
-    book.connections().fold(Plan::nothing(), |plan, row| {
-        let shift = |moment: Timestamp| moment.shifted(millis);
+    let shift = |moment: Timestamp| moment.shifted(millis);
+    let locks = book.locks().fold(Plan::nothing(), |plan, lock| {
+        let next = HeldLock {
+            taken_at: shift(lock.taken_at),
+            heard_at: shift(lock.heard_at),
+            until: lock.until.map(shift),
+            next_try: lock.next_try.map(shift),
+            ..(**lock).clone()
+        };
+        plan.change(Change::LockPut(Box::new(next)))
+    });
+    book.connections().fold(locks, |plan, row| {
         let next = Connection {
             access_issued_at: shift(row.access_issued_at),
             access_expires_at: row.access_expires_at.map(shift),

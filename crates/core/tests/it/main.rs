@@ -12,6 +12,7 @@ mod halting;
 mod health;
 mod keys;
 mod lifecycle;
+mod locking;
 mod pairing;
 mod properties;
 mod providers;

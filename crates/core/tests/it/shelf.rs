@@ -103,6 +103,9 @@ impl Shelf {
             | Change::ConnectionPut(_)
             | Change::FlightKeyPut { .. }
             | Change::OutboxPut(_)
+            | Change::LockTaken { .. }
+            | Change::LockPut(_)
+            | Change::LockErased { .. }
             | Change::ClientPut(_)
             | Change::ClientErased(_)
             | Change::AgentPut(_)
@@ -184,6 +187,16 @@ fn check(book: &Book, change: &Change) {
             let is_limited_token =
                 grant.rights.policy().is_limiting() && grant.rights.opens(Door::Token);
             assert!(!is_limited_token, "a limited grant has the token door");
+        }
+        Change::LockTaken { lock, .. } => {
+            assert!(book.lock(lock.id).is_none(), "an identifier twice");
+            assert_owned(book, lock.tenant, lock.connection);
+        }
+        Change::LockPut(lock) => {
+            assert!(book.lock(lock.id).is_some(), "a lock without a token");
+        }
+        Change::LockErased { lock, .. } => {
+            assert!(book.lock(*lock).is_some(), "a lock that is not there ends");
         }
         Change::GrantErased { grant, .. } => {
             assert!(

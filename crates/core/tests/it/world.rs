@@ -421,6 +421,9 @@ fn line(change: &Change) -> String {
         }
         Change::OutboxPut(item) => format!("owed still, after {} tries", item.attempts),
         Change::OutboxErased { .. } => "owed no longer".to_owned(),
+        Change::LockTaken { lock, .. } => format!("lock of {}", lock.path),
+        Change::LockPut(lock) => format!("lock held still, after {} tries", lock.attempts),
+        Change::LockErased { .. } => "lock erased".to_owned(),
         Change::ClientPut(_) => "client".to_owned(),
         Change::ClientErased(_) => "client forgotten".to_owned(),
         Change::AgentPut(agent) if agent.paused => "agent, paused".to_owned(),

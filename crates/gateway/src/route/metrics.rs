@@ -5,7 +5,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use doorward_broker::metrics::{Metrics, RefreshTotals};
+use doorward_broker::metrics::{CallTotals, Metrics, RefreshTotals};
 use doorward_core::decide::serving::Caller;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -43,7 +43,13 @@ fn text(metrics: &Metrics) -> String {
         page.sample(&[("health", word)], whole(*count));
     }
     refreshes(&mut page, &metrics.refreshes);
+    calls(&mut page, &metrics.calls);
     for (name, help, count) in [
+        (
+            "doorward_locks_held",
+            "Locks that agents hold at providers.",
+            metrics.locks,
+        ),
         ("doorward_agents", "Agents.", metrics.agents),
         (
             "doorward_approval_requests",
@@ -84,6 +90,37 @@ fn refreshes(page: &mut Page, refreshes: &[RefreshTotals]) {
         for (result, count) in [("succeeded", own.succeeded), ("failed", own.failed)] {
             page.sample(&[("connection", name), ("result", result)], count);
         }
+    }
+}
+
+/// What went through the proxy door.
+fn calls(page: &mut Page, calls: &[CallTotals]) {
+    page.counter(
+        "doorward_proxied_calls_total",
+        "Calls through the proxy door since Doorward started, by connection and class of the status; none is a call without an answer of the provider.",
+    );
+    for own in calls {
+        let name = own.connection.as_str();
+        for (class, count) in own.by_class {
+            page.sample(&[("connection", name), ("status", class)], count);
+        }
+    }
+    page.counter(
+        "doorward_proxied_bytes_total",
+        "Bytes of bodies through the proxy door since Doorward started: out to the agent, in from it.",
+    );
+    for own in calls {
+        let name = own.connection.as_str();
+        for (direction, count) in [("in", own.bytes_in), ("out", own.bytes_out)] {
+            page.sample(&[("connection", name), ("direction", direction)], count);
+        }
+    }
+    page.counter(
+        "doorward_proxied_retries_total",
+        "How often calls through the proxy door were sent again since Doorward started.",
+    );
+    for own in calls {
+        page.sample(&[("connection", own.connection.as_str())], own.retries);
     }
 }
 

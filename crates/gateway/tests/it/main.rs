@@ -12,6 +12,7 @@ mod contract;
 mod discovery;
 mod events;
 mod guard;
+mod locks;
 mod mcp;
 mod metrics;
 mod pairing;

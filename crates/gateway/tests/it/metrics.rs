@@ -72,6 +72,33 @@ async fn the_page_holds_what_is_so_in_the_format_of_prometheus() {
     doorward_connection_refreshes_total{connection="fastio",result="failed"} 0
     doorward_connection_refreshes_total{connection="other",result="succeeded"} 0
     doorward_connection_refreshes_total{connection="other",result="failed"} 0
+    # HELP doorward_proxied_calls_total Calls through the proxy door since Doorward started, by connection and class of the status; none is a call without an answer of the provider.
+    # TYPE doorward_proxied_calls_total counter
+    doorward_proxied_calls_total{connection="fastio",status="none"} 0
+    doorward_proxied_calls_total{connection="fastio",status="1xx"} 0
+    doorward_proxied_calls_total{connection="fastio",status="2xx"} 0
+    doorward_proxied_calls_total{connection="fastio",status="3xx"} 0
+    doorward_proxied_calls_total{connection="fastio",status="4xx"} 0
+    doorward_proxied_calls_total{connection="fastio",status="5xx"} 0
+    doorward_proxied_calls_total{connection="other",status="none"} 0
+    doorward_proxied_calls_total{connection="other",status="1xx"} 0
+    doorward_proxied_calls_total{connection="other",status="2xx"} 0
+    doorward_proxied_calls_total{connection="other",status="3xx"} 0
+    doorward_proxied_calls_total{connection="other",status="4xx"} 0
+    doorward_proxied_calls_total{connection="other",status="5xx"} 0
+    # HELP doorward_proxied_bytes_total Bytes of bodies through the proxy door since Doorward started: out to the agent, in from it.
+    # TYPE doorward_proxied_bytes_total counter
+    doorward_proxied_bytes_total{connection="fastio",direction="in"} 0
+    doorward_proxied_bytes_total{connection="fastio",direction="out"} 0
+    doorward_proxied_bytes_total{connection="other",direction="in"} 0
+    doorward_proxied_bytes_total{connection="other",direction="out"} 0
+    # HELP doorward_proxied_retries_total How often calls through the proxy door were sent again since Doorward started.
+    # TYPE doorward_proxied_retries_total counter
+    doorward_proxied_retries_total{connection="fastio"} 0
+    doorward_proxied_retries_total{connection="other"} 0
+    # HELP doorward_locks_held Locks that agents hold at providers.
+    # TYPE doorward_locks_held gauge
+    doorward_locks_held 0
     # HELP doorward_agents Agents.
     # TYPE doorward_agents gauge
     doorward_agents 2

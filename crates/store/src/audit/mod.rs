@@ -12,7 +12,7 @@ mod chain;
 mod prune;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use doorward_core::audit::AuditKind;
@@ -24,6 +24,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::error::StoreError;
 use crate::read::generation;
+use crate::write::stored;
 
 pub(crate) use chain::{append, begin, reseal, retire_chain_key};
 pub(crate) use prune::prune;
@@ -92,8 +93,10 @@ pub struct AuditFilter {
     pub agent: Option<AgentId>,
     /// About that connection.
     pub connection: Option<ConnectionId>,
-    /// Of that kind.
-    pub kind: Option<AuditKind>,
+    /// Of one of these kinds; with none named, of any.
+    pub kinds: Vec<AuditKind>,
+    /// Before the row of that number.
+    pub before: Option<u64>,
     /// From that moment on.
     pub since: Option<Timestamp>,
     /// The newest so many.
@@ -127,18 +130,50 @@ pub(crate) async fn rows(
     let rows = sqlx::query(
         "SELECT seq, at, kind, tenant, connection, agent, detail FROM audit
          WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR agent = $2) AND ($3 IS NULL OR connection = $3)
-         AND ($4 IS NULL OR kind = $4) AND at >= $5
-         ORDER BY seq DESC LIMIT $6",
+         AND ($4 IS NULL OR $4 LIKE '%|' || kind || '|%') AND at >= $5 AND seq < $6
+         ORDER BY seq DESC LIMIT $7",
     )
     .bind(filter.tenant.map(|tenant| tenant.to_string()))
     .bind(filter.agent.map(|agent| agent.to_string()))
     .bind(filter.connection.map(|connection| connection.to_string()))
-    .bind(filter.kind.map(AuditKind::as_str))
+    .bind(listed(&filter.kinds))
     .bind(filter.since.map_or(i64::MIN, Timestamp::as_millis))
+    .bind(filter.before.map_or(Ok(i64::MAX), stored)?)
     .bind(filter.limit.map_or(i64::MAX, i64::from))
     .fetch_all(from)
     .await?;
     rows.iter().rev().map(row).collect()
+}
+
+/// The kinds as one value to look a row's own up in: a statement has a fixed number of values.
+fn listed(kinds: &[AuditKind]) -> Option<String> {
+    let words: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+    (!words.is_empty()).then(|| format!("|{}|", words.join("|")))
+}
+
+/// What agents and connections were called that are gone: the log itself says it where they went.
+pub(crate) async fn names_of_gone(
+    from: &mut SqliteConnection,
+) -> Result<HashMap<String, String>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT CASE kind WHEN $1 THEN agent ELSE connection END AS id, detail FROM audit
+         WHERE kind IN ($1, $2) ORDER BY seq",
+    )
+    .bind(AuditKind::AgentRevoked.as_str())
+    .bind(AuditKind::Disconnected.as_str())
+    .fetch_all(from)
+    .await?;
+    let mut names = HashMap::new();
+    for row in rows {
+        let (id, detail): (Option<String>, &str) = (row.try_get("id")?, row.try_get("detail")?);
+        let words = serde_json::from_str::<BTreeMap<String, String>>(detail);
+        // A row that was tampered with names nobody.
+        let name = words.ok().and_then(|mut words| words.remove("name"));
+        if let (Some(id), Some(name)) = (id, name) {
+            names.insert(id, name);
+        }
+    }
+    Ok(names)
 }
 
 fn row(row: &SqliteRow) -> Result<AuditRow, StoreError> {

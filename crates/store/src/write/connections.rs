@@ -11,7 +11,7 @@ use doorward_core::secret::{
 use doorward_core::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{json, millis, of_that_tenant, stored};
+use super::{json, locks, millis, of_that_tenant, stored};
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::read;
@@ -187,6 +187,7 @@ pub(super) async fn erase_connection(
         .bind(connection.to_string())
         .execute(&mut *to)
         .await?;
+    locks::erase_unreachable(to, tenant, connection).await?;
     vault::erase_unneeded_data_key(to, tenant, connection).await
 }
 
@@ -277,5 +278,6 @@ pub(super) async fn erase_outbox(
         .bind(item.to_string())
         .execute(&mut *to)
         .await?;
+    locks::erase_unreachable(to, tenant, connection).await?;
     vault::erase_unneeded_data_key(to, tenant, connection).await
 }

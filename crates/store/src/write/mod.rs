@@ -2,6 +2,7 @@
 
 mod agents;
 mod connections;
+mod locks;
 
 use doorward_core::change::{Change, OutboxTokens};
 use doorward_core::time::Timestamp;
@@ -87,6 +88,9 @@ pub(crate) async fn change(
         Change::OutboxErased { tenant, item } => {
             connections::erase_outbox(to, *tenant, *item).await
         }
+        Change::LockTaken { lock, token } => locks::take(to, keys, now, (lock, token)).await,
+        Change::LockPut(lock) => locks::put(to, lock).await,
+        Change::LockErased { tenant, lock } => locks::erase(to, *tenant, *lock).await,
         Change::ClientPut(client) => agents::put_client(to, client).await,
         Change::ClientErased(client) => {
             remove(to, "DELETE FROM clients WHERE id = $1", client).await
@@ -117,6 +121,7 @@ pub(crate) fn erases(change: &Change) -> bool {
         Change::TokensErased { .. }
         | Change::ConnectionErased { .. }
         | Change::OutboxErased { .. }
+        | Change::LockErased { .. }
         | Change::OutboxAdded {
             tokens: OutboxTokens::Stored,
             ..
@@ -131,6 +136,8 @@ pub(crate) fn erases(change: &Change) -> bool {
             ..
         }
         | Change::OutboxPut(_)
+        | Change::LockTaken { .. }
+        | Change::LockPut(_)
         | Change::ClientPut(_)
         | Change::ClientErased(_)
         | Change::AgentPut(_)

@@ -309,11 +309,27 @@ async fn rows_are_found_by_what_they_are_about() {
     );
     assert_eq!(
         count(AuditFilter {
-            kind: Some(AuditKind::Refused),
+            kinds: vec![AuditKind::Refused],
             ..AuditFilter::default()
         })
         .await,
         1
+    );
+    assert_eq!(
+        count(AuditFilter {
+            kinds: vec![AuditKind::Refused, AuditKind::TokenHandedOut],
+            ..AuditFilter::default()
+        })
+        .await,
+        10
+    );
+    assert_eq!(
+        count(AuditFilter {
+            before: Some(4),
+            ..AuditFilter::default()
+        })
+        .await,
+        3
     );
     assert_eq!(
         count(AuditFilter {
@@ -348,4 +364,26 @@ async fn rows_are_found_by_what_they_are_about() {
           }
         }
         "###);
+}
+
+#[tokio::test]
+async fn the_log_says_what_was_gone_was_called() {
+    let world = ten_rows().await;
+    let gone = [
+        AuditEvent::new(AuditKind::AgentRevoked)
+            .agent(agent_id(1))
+            .with("name", "Tidy"),
+        AuditEvent::new(AuditKind::Disconnected)
+            .connection(connection_id(1))
+            .with("name", "fastio"),
+        // Paused agents are there.
+        AuditEvent::new(AuditKind::AgentPaused)
+            .agent(agent_id(2))
+            .with("name", "Other"),
+    ];
+    world.store.commit(at(30), &[], &gone).await.unwrap();
+    let names = world.store.names_of_gone().await.unwrap();
+    assert_eq!(names.len(), 2);
+    assert_eq!(names[&agent_id(1).to_string()], "Tidy");
+    assert_eq!(names[&connection_id(1).to_string()], "fastio");
 }

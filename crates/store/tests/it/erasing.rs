@@ -11,8 +11,8 @@ use doorward_store::{HolderKind, Store};
 use sqlx::{Connection as _, Row as _};
 
 use crate::samples::{
-    NOW, access, agent_key, connection_id, disconnect, event, flight_key, one_of_each, outbox_id,
-    refresh, register, tenant_id,
+    NOW, access, agent_key, connection_id, disconnect, event, flight_key, lock, lock_id,
+    lock_token, one_of_each, outbox_id, refresh, register, taken, tenant_id,
 };
 use crate::world::{World, files, passphrase, raw};
 
@@ -73,6 +73,7 @@ fn secrets() -> Vec<Vec<u8>> {
     all.push(agent_key(1).expose().as_bytes().to_vec());
     all.push(flight_key(1).expose().as_bytes().to_vec());
     all.push(vec![0x71; 32]);
+    all.push(lock_token(1).into_bytes());
     all
 }
 
@@ -233,6 +234,56 @@ async fn the_data_key_goes_with_the_last_that_needs_it() {
         .await;
     let (keys, _) = data_keys(world).await;
     assert_eq!(keys, [connection_id(2).to_string()]);
+}
+
+/// Whether the lock's row and its sealed token are there.
+async fn lock_is_there(world: &World, n: u8) -> (bool, bool) {
+    let book = world.store.load_book().await.unwrap();
+    let token = world.store.lock_token(&lock(n)).await.unwrap();
+    (book.lock(lock_id(n)).is_some(), token.is_some())
+}
+
+#[tokio::test]
+async fn a_lock_and_its_token_go_together() {
+    let world = World::connected().await;
+    world.commit(&[taken(1), taken(2)]).await;
+    assert_eq!(lock_is_there(&world, 1).await, (true, true));
+    world
+        .commit(&[Change::LockErased {
+            tenant: tenant_id(1),
+            lock: lock_id(1),
+        }])
+        .await;
+    assert_eq!(lock_is_there(&world, 1).await, (false, false));
+    assert_eq!(lock_is_there(&world, 2).await, (true, true));
+}
+
+#[tokio::test]
+async fn locks_go_with_the_last_that_could_give_them_back() {
+    let world = World::connected().await;
+    world.commit(&[taken(1), taken(2)]).await;
+    world.commit(&disconnect(1)).await;
+    assert_eq!(
+        lock_is_there(&world, 1).await,
+        (true, true),
+        "the outbox gives it back"
+    );
+    world
+        .commit(&[Change::OutboxErased {
+            tenant: tenant_id(1),
+            item: outbox_id(1),
+        }])
+        .await;
+    assert_eq!(lock_is_there(&world, 1).await, (false, false));
+    world
+        .commit(&[Change::ConnectionErased {
+            tenant: tenant_id(2),
+            connection: connection_id(2),
+        }])
+        .await;
+    assert_eq!(lock_is_there(&world, 2).await, (false, false));
+    let (keys, _) = data_keys(world).await;
+    assert!(keys.is_empty());
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn five_wrong_pins_block_for_a_minute_then_each_one_for_twice_as_long_even
         PinCheck::Wrong { left: 4 }
     );
     let filter = AuditFilter {
-        kind: Some(AuditKind::PinRefused),
+        kinds: vec![AuditKind::PinRefused],
         ..AuditFilter::default()
     };
     assert_eq!(world.store.audit_rows(filter).await.unwrap().len(), 13);

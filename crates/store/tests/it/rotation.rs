@@ -81,7 +81,7 @@ async fn the_audit_log_goes_on_across_rotations_and_is_verified_through_all_of_t
         world = world.meanwhile(async |_| {}).await;
     }
     let filter = AuditFilter {
-        kind: Some(AuditKind::KeysRotated),
+        kinds: vec![AuditKind::KeysRotated],
         ..AuditFilter::default()
     };
     assert_eq!(world.store.audit_rows(filter).await.unwrap().len(), 3);

@@ -6,9 +6,9 @@ use doorward_core::connection::{Connection, Standing};
 use doorward_store::StoreError;
 
 use crate::samples::{
-    NOW, agent, agent_id, agent_key, connection, connection_id, event, grant, key_record,
-    one_of_each, outbox_id, outbox_item, registration, registration_id, request, tenant, tenant_id,
-    tokens,
+    NOW, agent, agent_id, agent_key, connection, connection_id, event, grant, key_record, lock,
+    lock_token, one_of_each, outbox_id, outbox_item, registration, registration_id, request,
+    tenant, tenant_id, tokens,
 };
 use crate::world::World;
 
@@ -27,6 +27,7 @@ fn told(book: &Book) -> Vec<String> {
     lines.extend(book.registrations().map(|row| format!("{row:?}")));
     lines.extend(book.connections().map(|row| format!("{row:?}")));
     lines.extend(book.outbox().map(|row| format!("{row:?}")));
+    lines.extend(book.locks().map(|row| format!("{row:?}")));
     lines.extend(book.clients().map(|row| format!("{row:?}")));
     lines.extend(book.agents().map(|row| format!("{row:?}")));
     lines.extend(
@@ -76,6 +77,8 @@ async fn a_row_of_every_kind_comes_back_as_it_was_written() {
         (access.expose(), refresh.unwrap().expose()),
         ("owed-access", "owed-refresh")
     );
+    let token = world.store.lock_token(&lock(1)).await.unwrap().unwrap();
+    assert_eq!(token.expose(), lock_token(1));
 }
 
 #[tokio::test]

@@ -10,9 +10,11 @@ use doorward_core::connection::{
 };
 use doorward_core::grant::{Door, Grant, Lifetime, Policy, ProgramId, Rights};
 use doorward_core::ids::{
-    AgentId, ConnectionId, FlightId, GrantId, KeyId, OutboxId, RegistrationId, RequestId, TenantId,
+    AgentId, ConnectionId, FlightId, GrantId, KeyId, LockId, OutboxId, RegistrationId, RequestId,
+    TenantId,
 };
 use doorward_core::key::{AgentKey, KeyRecord};
+use doorward_core::lock::HeldLock;
 use doorward_core::name::ClaimedName;
 use doorward_core::outbox::OutboxItem;
 use doorward_core::pairing::{ApprovalRequest, Program, Verdict, Wanted};
@@ -20,7 +22,7 @@ use doorward_core::provider::{Manifest, Provider};
 use doorward_core::registration::{ClientAuthentication, ClientIdentity, Registration};
 use doorward_core::scope::{Ask, Granted};
 use doorward_core::secret::{
-    AccessToken, ClientSecret, FlightKey, RefreshToken, RegistrationToken,
+    AccessToken, ClientSecret, FlightKey, LockToken, RefreshToken, RegistrationToken,
 };
 use doorward_core::time::Timestamp;
 
@@ -180,6 +182,40 @@ pub(crate) fn outbox_item(n: u8) -> OutboxItem {
     }
 }
 
+pub(crate) fn lock_id(n: u8) -> LockId {
+    LockId::from_random([0x90 + n; 16])
+}
+
+/// A lock with nothing left out.
+pub(crate) fn lock(n: u8) -> HeldLock {
+    HeldLock {
+        id: lock_id(n),
+        tenant: tenant_id(n),
+        connection: connection_id(n),
+        agent: agent_id(n),
+        agent_name: ClaimedName::clean(&format!("agent {n}")),
+        path: format!("workspace/{n}/storage/n/lock/"),
+        taken_at: NOW,
+        heard_at: Timestamp::from_secs(1_777_000_060),
+        until: Some(Timestamp::from_secs(1_777_000_600)),
+        is_wanted_back: true,
+        attempts: 2,
+        next_try: Some(NOW),
+        last_error: Some("HTTP 503".to_owned()),
+    }
+}
+
+pub(crate) fn lock_token(n: u8) -> String {
+    format!("lock-token-{n}")
+}
+
+pub(crate) fn taken(n: u8) -> Change {
+    Change::LockTaken {
+        lock: Box::new(lock(n)),
+        token: LockToken::new(lock_token(n)),
+    }
+}
+
 pub(crate) fn disconnect(n: u8) -> Vec<Change> {
     vec![
         Change::OutboxAdded {
@@ -311,6 +347,7 @@ pub(crate) fn one_of_each() -> Vec<Change> {
             refresh: Some(RefreshToken::new("owed-refresh".to_owned())),
         },
     });
+    all.push(taken(1));
     all.push(Change::ClientPut(client(9)));
     all.push(Change::AgentPut(agent(1, 1)));
     all.push(Change::KeyPut(key_record(1)));

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use doorward_core::change::{Change, OutboxTokens};
-use doorward_core::secret::{AccessToken, RefreshToken};
+use doorward_core::lock::HeldLock;
+use doorward_core::secret::{AccessToken, LockToken, RefreshToken};
 use doorward_store::StoreError;
 
 use crate::samples::{
-    NOW, access, connection_id, disconnect, outbox_id, outbox_item, refresh, register,
-    registration_id, tenant_id, tokens,
+    NOW, access, connection_id, disconnect, lock, lock_id, outbox_id, outbox_item, refresh,
+    register, registration_id, taken, tenant_id, tokens,
 };
 use crate::world::World;
 
@@ -183,6 +184,32 @@ async fn an_owed_revocation_and_a_registration_are_bound_to_their_places_too() {
             .unwrap()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_locks_token_is_bound_to_its_lock() {
+    let world = World::connected().await;
+    let other = HeldLock {
+        id: lock_id(3),
+        path: "another/lock/".to_owned(),
+        ..lock(1)
+    };
+    let token = LockToken::new("another".to_owned());
+    let another = Change::LockTaken {
+        lock: Box::new(other.clone()),
+        token,
+    };
+    world.commit(&[taken(1), another]).await;
+    let swapped = format!(
+        "UPDATE sealed SET value = (SELECT value FROM sealed WHERE item = '{}') WHERE item = '{}'",
+        lock_id(3),
+        lock_id(1)
+    );
+    let world = world.tampered(&swapped).await;
+    let refused = world.store.lock_token(&lock(1)).await.err().unwrap();
+    assert!(matches!(refused, StoreError::WontOpen { .. }));
+    let token = world.store.lock_token(&other).await.unwrap().unwrap();
+    assert_eq!(token.expose(), "another");
 }
 
 #[tokio::test]

@@ -6,13 +6,13 @@ use crate::api_path::ApiPath;
 use crate::problem::Refusal;
 use crate::upstream::{CodeTool, Upstream};
 
-pub(super) fn code_tool<'a>(upstream: &'a Upstream, name: &str) -> Option<&'a CodeTool> {
+pub(in crate::decide) fn code_tool<'a>(upstream: &'a Upstream, name: &str) -> Option<&'a CodeTool> {
     let mut tools = upstream.code_tools.iter();
     tools.find(|code| code.tool.eq_ignore_ascii_case(name.trim()))
 }
 
 /// Every call that a code tool's arguments hold, however deep: some tools take several at once.
-pub(super) fn carried_calls(
+pub(in crate::decide) fn carried_calls(
     code: &CodeTool,
     arguments: Option<&Map<String, Value>>,
 ) -> Result<Vec<(String, ApiPath)>, Refusal> {

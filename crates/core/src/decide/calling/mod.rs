@@ -15,7 +15,7 @@ use crate::pattern::{CallPattern, Reading, RestPattern};
 use crate::problem::{Code, Refusal};
 use crate::upstream::{CodeTool, Upstream};
 
-use self::carried::{carried_calls, code_tool};
+pub(in crate::decide) use self::carried::{carried_calls, code_tool};
 pub use self::question::Question;
 
 /// What an agent wants to do at the proxy door.

@@ -17,6 +17,7 @@ use http_body_util::BodyExt as _;
 use super::door::{Door, Sending};
 use super::era;
 use super::errors::{self, Asking, Place};
+use super::locks;
 use super::message::{Posted, Request};
 use super::post::{is_about_the_door, requests};
 use super::relay::Relay;
@@ -84,6 +85,11 @@ impl Asked {
 
     pub(super) const fn take_again(&mut self) -> Option<Sending> {
         self.again.take()
+    }
+
+    /// What was asked.
+    pub(super) fn requests(&self) -> &[Request] {
+        &self.requests
     }
 
     /// Whether the server may have done what was asked though no answer came.
@@ -278,6 +284,7 @@ async fn whole(
             Err(failure) => asked.refuse(door, &failure),
         };
     }
+    locks::hear(door, &asked.requests, text).await;
     let body = looked.text.map_or(bytes, Bytes::from);
     Ok(with_body(head, Body::from(body)))
 }

@@ -107,7 +107,8 @@ impl Door {
             .await
     }
 
-    fn judged<'a>(&self, request: &'a Request) -> Judged<'a> {
+    /// A request, as it is judged.
+    pub(super) fn judged<'a>(&self, request: &'a Request) -> Judged<'a> {
         match request.tool() {
             Some(name) => Judged::Tool {
                 name,

@@ -13,6 +13,7 @@ mod era;
 mod errors;
 mod json;
 mod legacy;
+mod locks;
 mod memory;
 mod message;
 mod post;

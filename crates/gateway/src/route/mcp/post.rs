@@ -10,7 +10,7 @@ use doorward_core::decide::serving::Caller;
 use doorward_core::problem::{Code, Refusal};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::answer::{self, Asked};
 use super::door::{Door, Sending, query};
@@ -137,10 +137,29 @@ pub(super) fn requests(posted: &Posted) -> impl Iterator<Item = &Request> {
 pub(super) fn label(requests: &[&Request]) -> String {
     match requests {
         [] => "notification".to_owned(),
-        [request] => request.tool().unwrap_or(&request.method).to_owned(),
+        [request] => match request.tool() {
+            Some(tool) => with_action(tool, request.arguments()),
+            None => request.method.clone(),
+        },
         _ => "batch".to_owned(),
     }
 }
+
+/// Some servers have few tools that each do many things: then the argument `action` says which.
+fn with_action(tool: &str, arguments: Option<&Map<String, Value>>) -> String {
+    let action = arguments.and_then(|arguments| arguments.get("action"));
+    let action = action.and_then(Value::as_str).filter(|action| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        action.len() <= LONGEST_ACTION && action.bytes().all(is_word)
+    });
+    match action {
+        Some(action) => format!("{tool} ({action})"),
+        None => tool.to_owned(),
+    }
+}
+
+/// Anything longer is no name of an action, but something that a log should not hold.
+const LONGEST_ACTION: usize = 40;
 
 /// Whether a request is sent again with the answer to our own question.
 fn is_answered(request: &Request) -> bool {

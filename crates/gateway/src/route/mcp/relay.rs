@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{self, Asked, Document};
 use super::door::Door;
+use super::locks;
 use crate::event_stream::{Event, Reader, TooLarge};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -149,6 +150,7 @@ impl Relay {
                 Err(failure) => Some(self.end_with(&failure)),
             };
         }
+        locks::hear(&self.door, self.asked.requests(), &data).await;
         self.passed.message = true;
         self.passed.answer |= looked.answers;
         let event = match looked.text {
@@ -189,6 +191,7 @@ impl Relay {
             Ok(Document::Text(text)) => {
                 self.is_over = true;
                 let looked = self.door.look(&text);
+                locks::hear(&self.door, self.asked.requests(), &text).await;
                 let event = Event::of(looked.text.as_deref().unwrap_or(&text));
                 Some(Ok(event.write()))
             }
