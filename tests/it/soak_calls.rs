@@ -241,6 +241,7 @@ fn begin_bad_weather(world: &World) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a soak tells what it has seen")]
 async fn soak(calls: u64) {
     const WORKERS: u64 = 8;
     let world = World::builder()
