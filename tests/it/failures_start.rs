@@ -474,12 +474,12 @@ async fn a_store_of_a_newer_doorward_is_refused_and_left_alone() {
     let _here = shown(&world);
     insta::assert_snapshot!(told.join("\n"), @r###"
     [1]
-    error: The store has schema 99, and this Doorward knows schemas up to 3.
+    error: The store has schema 99, and this Doorward knows schemas up to 4.
       → Nothing was changed. Install the newer Doorward again; a store does not go back.
     [1]
     warn  running          no
                            → Start it with `doorward serve`, or open the app.
-    FAIL  store            The store has schema 99, and this Doorward knows schemas up to 3.
+    FAIL  store            The store has schema 99, and this Doorward knows schemas up to 4.
                            → Nothing was changed. Install the newer Doorward again; a store does not go back.
     1 failed.
     "###);

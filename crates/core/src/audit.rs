@@ -77,6 +77,14 @@ kinds! {
     AgentResumed = "agent.resumed";
     /// A person revoked an agent.
     AgentRevoked = "agent.revoked";
+    /// An agent asked a person for a single call.
+    CallAsked = "call.asked";
+    /// A person allowed a call.
+    CallAllowed = "call.allowed";
+    /// A person denied a call, or did not answer.
+    CallDenied = "call.denied";
+    /// A person took a lasting answer back.
+    AnswerTakenBack = "call.taken_back";
     /// A grant ended by its lifetime.
     GrantExpired = "grant.expired";
     /// An agent was handed a generation of an access token for the first time.

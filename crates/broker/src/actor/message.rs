@@ -17,6 +17,9 @@ use doorward_core::problem::Refusal;
 use doorward_core::secret::{Passphrase, Pin};
 use doorward_core::token_reply::TokenSet;
 
+use doorward_core::asking::Reply as Said;
+
+use super::asking::CallAsk;
 use super::connecting::Prepared;
 use super::{Actor, reply};
 use crate::courier::Flown;
@@ -26,7 +29,7 @@ use crate::handle::{
 };
 use crate::views::{
     AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified, ConnectionView,
-    ConsentStarted, Disconnected, RequestView, Status, TokenAnswer,
+    ConsentStarted, Disconnected, QuestionView, RequestView, Status, TokenAnswer,
 };
 
 /// What the mailbox takes.
@@ -98,6 +101,7 @@ pub(crate) enum AgentMessage {
         hash: KeyHash,
         reply: Reply<()>,
     },
+    AskCall(Box<CallAsk>),
 }
 
 impl From<AgentMessage> for Message {
@@ -175,6 +179,24 @@ pub(crate) enum PersonMessage {
     Deny {
         code: String,
         reply: Reply<()>,
+    },
+    Questions {
+        reply: Reply<Vec<QuestionView>>,
+    },
+    AllowCall {
+        code: String,
+        said: Said,
+        proof: Proof,
+        reply: Reply<String>,
+    },
+    DenyCall {
+        code: String,
+        said: Said,
+        reply: Reply<String>,
+    },
+    TakeBack {
+        answer: String,
+        reply: Reply<String>,
     },
     RevokeAgent {
         agent: String,
@@ -279,6 +301,7 @@ impl Actor {
                 hash,
                 reply: to,
             } => reply(to, self.revoke_key(&caller, &hash).await),
+            AgentMessage::AskCall(ask) => self.ask_call(*ask).await,
         }
     }
 
@@ -325,6 +348,21 @@ impl Actor {
                 reply: to,
             } => reply(to, self.approve(&code, terms, proof).await),
             PersonMessage::Deny { code, reply: to } => reply(to, self.deny(&code).await),
+            PersonMessage::Questions { reply: to } => reply(to, self.questions()),
+            PersonMessage::AllowCall {
+                code,
+                said,
+                proof,
+                reply: to,
+            } => reply(to, self.allow_call(&code, said, proof).await),
+            PersonMessage::DenyCall {
+                code,
+                said,
+                reply: to,
+            } => reply(to, self.deny_call(&code, said).await),
+            PersonMessage::TakeBack { answer, reply: to } => {
+                reply(to, self.take_back(&answer).await);
+            }
             PersonMessage::RevokeAgent { agent, reply: to } => {
                 reply(to, self.revoke_agent(&agent).await);
             }

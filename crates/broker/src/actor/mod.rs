@@ -5,6 +5,7 @@
 //! on disk: [`Actor::carry_out`] writes a plan, then applies it, then publishes, then does what else it says.
 
 mod adopting;
+mod asking;
 mod connecting;
 mod consents;
 mod flights;
@@ -34,6 +35,7 @@ use doorward_core::time::Timestamp;
 use doorward_store::{Spool, Store};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use asking::CallAsk;
 pub(crate) use message::{AgentMessage, Message, PersonMessage};
 
 use crate::config::Config;
@@ -65,6 +67,8 @@ pub(crate) struct Actor {
     /// Fresh tokens that the store could not take.
     unsaved: Vec<Unsaved>,
     polls: HashMap<RequestId, Timestamp>,
+    /// Callers that wait for a person's answer.
+    waiting: asking::Waiting,
     revocations: HashSet<OutboxId>,
     revocation_waiters: HashMap<ConnectionId, Vec<oneshot::Sender<bool>>>,
     url: Option<String>,
@@ -112,6 +116,7 @@ impl Actor {
             ended_consents: HashMap::new(),
             unsaved: Vec::new(),
             polls: HashMap::new(),
+            waiting: HashMap::new(),
             revocations: HashSet::new(),
             revocation_waiters: HashMap::new(),
             url: None,
@@ -139,7 +144,10 @@ impl Actor {
             }
             tokio::select! {
                 message = mailbox.recv() => match message {
-                    Some(message) => self.handle(message).await,
+                    Some(message) => {
+                        self.handle(message).await;
+                        self.end_questions().await;
+                    }
                     None => break,
                 },
                 () = tokio::time::sleep(rest) => {}
@@ -271,7 +279,11 @@ impl Actor {
             | Change::AgentPut(_)
             | Change::AgentErased { .. }
             | Change::RequestPut(_)
-            | Change::RequestErased(_) => {}
+            | Change::RequestErased(_)
+            | Change::QuestionPut(_)
+            | Change::QuestionErased(_)
+            | Change::AnswerPut { .. }
+            | Change::AnswerErased { .. } => {}
         }
     }
 

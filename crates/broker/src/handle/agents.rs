@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_core::decide::asking;
 use doorward_core::decide::calling::Question;
 use doorward_core::decide::serving::{self, Caller};
 use doorward_core::ids::AgentId;
@@ -13,7 +14,7 @@ use doorward_core::secret::{AccessToken, DeviceCode};
 use doorward_core::time::Timestamp;
 
 use super::Handle;
-use crate::actor::AgentMessage;
+use crate::actor::{AgentMessage, CallAsk};
 use crate::metrics::Metrics;
 use crate::views::{AgentConnection, TokenAnswer};
 
@@ -183,8 +184,8 @@ impl Handle {
         }
     }
 
-    /// Asks a person whether this one call may go on, and waits for the answer as long as the caller does.
-    #[expect(clippy::unused_async, reason = "asking takes as long as a person does")]
+    /// Asks a person whether this one call may go on, and waits for the answer as long as the caller does. What a
+    /// person said for good is found in the published copy.
     pub async fn ask_person(
         &self,
         caller: &Caller,
@@ -192,16 +193,23 @@ impl Handle {
         question: Question,
         patience: Option<Duration>,
     ) -> Result<(), Refusal> {
-        let _ = (caller, patience);
-        Err(Refusal::new(
-            Code::ApprovalPending,
-            format!(
-                "A person has to allow `{}` for `{connection}` first.",
-                question.what
-            ),
-            "Ask again in a while: the same call goes on once a person has allowed it in Doorward.",
-        )
-        .retry_after(Duration::from_secs(10)))
+        let now = self.now();
+        let published = self.shared.published.load_full();
+        if let Some(answer) = published.settled_call(now, caller, connection, &question)? {
+            return answer;
+        }
+        let pending = asking::pending(&question, connection);
+        let asked = self.ask(|reply| {
+            AgentMessage::AskCall(Box::new(CallAsk {
+                caller: caller.clone(),
+                connection: connection.clone(),
+                question,
+                reply,
+            }))
+        });
+        let patience = patience.unwrap_or(DEFAULT_PATIENCE);
+        let heard = tokio::time::timeout(patience, asked).await;
+        heard.unwrap_or(Err(pending))
     }
 
     /// A caller's connections.
