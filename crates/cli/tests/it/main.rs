@@ -7,6 +7,7 @@
 
 mod approving;
 mod bridge;
+mod asking;
 mod clean;
 mod courier;
 mod errors;
