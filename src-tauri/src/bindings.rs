@@ -4,9 +4,10 @@
 use doorward_broker::control::{Connect, TermsAsk};
 use doorward_broker::handle::{LifetimeAsk, PauseTarget};
 use doorward_broker::views::{
-    AgentRevoked, AgentView, ConnectionView, ConsentStarted, Disconnected, GrantView,
-    ProviderOffer, RequestView, ScopeOffer, Status, StoreState,
+    AgentRevoked, AgentView, AnswerView, ConnectionView, ConsentStarted, Disconnected, GrantView,
+    ProviderOffer, QuestionView, RequestView, ScopeOffer, Status, StoreState,
 };
+use doorward_core::asking::Always;
 use doorward_core::grant::{Door, Lifetime, Policy, ProgramId};
 use doorward_core::health::Health;
 use doorward_core::name::Name;
@@ -17,6 +18,7 @@ use doorward_core::time::Timestamp;
 use ts_rs::{Config, TS};
 
 use crate::goto::{Goto, Page};
+use crate::limits::{TypedLimits, WrongLimit};
 use crate::problem::Problem;
 use crate::snapshot::Snapshot;
 
@@ -52,9 +54,12 @@ fn bindings() -> String {
         Refusal,
         Status,
         ConnectionView,
+        Always,
+        AnswerView,
         GrantView,
         AgentView,
         RequestView,
+        QuestionView,
         ScopeOffer,
         ProviderOffer,
         Snapshot,
@@ -63,6 +68,8 @@ fn bindings() -> String {
         Disconnected,
         AgentRevoked,
         TermsAsk,
+        TypedLimits,
+        WrongLimit,
         PauseTarget,
         Problem,
         Page,

@@ -6,8 +6,8 @@
 )]
 
 mod approving;
-mod bridge;
 mod asking;
+mod bridge;
 mod clean;
 mod courier;
 mod errors;
