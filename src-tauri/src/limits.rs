@@ -32,7 +32,7 @@ pub(crate) struct WrongLimit {
 
 impl TypedLimits {
     /// What is wrong, at most once for each field.
-    pub(crate) fn wrong(&self) -> Vec<WrongLimit> {
+    pub(crate) fn wrong(self) -> Vec<WrongLimit> {
         let path = |text: &str| RestPattern::below(text).map(drop);
         let method = |text: &str| format!("{text} /").parse::<RestPattern>().map(drop);
         let tool = |text: &str| text.parse::<ToolPattern>().map(drop);

@@ -122,7 +122,7 @@ export const SCREENS = {
   'approvals-many': { query: 'demo=many', by: [turnTo('Approvals')], heading: 'Approvals' },
   'approvals-open': {
     query: 'demo=many',
-    by: [turnTo('Approvals'), (page) => page.getByRole('button', { name: /An agent with a name/ }).click()],
+    by: [turnTo('Approvals'), (page) => page.getByRole('button', { name: /An agent with a name/ }).first().click()],
     heading: 'Approvals',
   },
   'approval-window': { query: 'demo=request', page: 'approval.html', heading: 'My agent' },
