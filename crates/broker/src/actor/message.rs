@@ -75,11 +75,18 @@ pub(crate) enum AgentMessage {
         reply: Reply<TokenAnswer>,
     },
     /// A token that can be sent is wanted, for the proxy door.
-    Renew { renewal: Renewal, reply: Reply<()> },
+    Renew {
+        renewal: Renewal,
+        reply: Reply<()>,
+    },
     /// A token ends soon, and nobody waits for the next.
-    RenewSoon { connection: ConnectionId },
+    RenewSoon {
+        connection: ConnectionId,
+    },
     /// A page sent a person here, to answer for a connection.
-    WindowWanted { connection: ConnectionId },
+    WindowWanted {
+        connection: ConnectionId,
+    },
     Register {
         name: ClaimedName,
         redirect_uris: Vec<String>,

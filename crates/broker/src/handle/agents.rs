@@ -193,9 +193,7 @@ impl Handle {
         question: Question,
         patience: Option<Duration>,
     ) -> Result<(), Refusal> {
-        let now = self.now();
-        let published = self.shared.published.load_full();
-        if let Some(answer) = published.settled_call(now, caller, connection, &question)? {
+        if let Some(answer) = self.settled_call(caller, connection, &question) {
             return answer;
         }
         let pending = asking::pending(&question, connection);
@@ -210,6 +208,18 @@ impl Handle {
         let patience = patience.unwrap_or(DEFAULT_PATIENCE);
         let heard = tokio::time::timeout(patience, asked).await;
         heard.unwrap_or(Err(pending))
+    }
+
+    /// What a person has said about a call already, where nothing has to be written for it.
+    pub(crate) fn settled_call(
+        &self,
+        caller: &Caller,
+        connection: &Name,
+        question: &Question,
+    ) -> Option<Result<(), Refusal>> {
+        let published = self.shared.published.load();
+        let settled = published.settled_call(self.now(), caller, connection, question);
+        settled.unwrap_or_else(|refusal| Some(Err(refusal)))
     }
 
     /// A caller's connections.
