@@ -56,14 +56,13 @@ pub fn settled(
         .map(|answer| answer.says)
     {
         Some(Always::Allow) => return Some(Ok(())),
-        Some(Always::Deny) => return Some(Err(denied(question, name, "for always"))),
+        Some(Always::Deny) => return Some(Err(denied(question, name, "for good"))),
         None => {}
     }
     let asked = book.question_about(grant, &question.digest)?;
     let is_no = asked.heard == Heard::No && now < asked.expires_at;
     is_no.then(|| {
-        Err(denied(question, name, "for the next ten minutes")
-            .retry_after(asked.expires_at.since(now)))
+        Err(denied(question, name, "for ten minutes").retry_after(asked.expires_at.since(now)))
     })
 }
 
@@ -149,7 +148,7 @@ fn denied(question: &Question, name: &Name, how_long: &str) -> Refusal {
     Refusal::new(
         Code::PolicyDenied,
         format!(
-            "A person denied `{}` for `{name}`, {how_long}.",
+            "A person denied `{}` of `{name}` {how_long}.",
             question.title()
         ),
         "Do without this call, or do it in another way that the person agrees to.",
