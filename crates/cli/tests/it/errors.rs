@@ -36,6 +36,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       keys         Look after the keys of the store
       pair         As an agent: ask a person for access, and print the agent key
       token        As an agent: print an access token
+      mcp          As an agent: be an MCP server on standard input and output
 
     Options:
           --json                    Print JSON, errors too, on standard output
