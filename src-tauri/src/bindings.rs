@@ -4,10 +4,11 @@
 use doorward_broker::control::{Connect, TermsAsk};
 use doorward_broker::handle::{LifetimeAsk, PauseTarget};
 use doorward_broker::views::{
-    ActivityAsk, ActivityPage, AgentRevoked, AgentView, AuditRowView, ConnectionView,
-    ConsentStarted, Disconnected, GrantView, LockView, ProviderOffer, RequestView, ScopeOffer,
-    Status, StoreState,
+    ActivityAsk, ActivityPage, AgentRevoked, AgentView, AnswerView, AuditRowView, ConnectionView,
+    ConsentStarted, Disconnected, GrantView, LockView, ProviderOffer, QuestionView, RequestView,
+    ScopeOffer, Status, StoreState,
 };
+use doorward_core::asking::Always;
 use doorward_core::audit::AuditTopic;
 use doorward_core::grant::{Door, Lifetime, Policy, ProgramId};
 use doorward_core::health::Health;
@@ -19,6 +20,7 @@ use doorward_core::time::Timestamp;
 use ts_rs::{Config, TS};
 
 use crate::goto::{Goto, Page};
+use crate::limits::{TypedLimits, WrongLimit};
 use crate::problem::Problem;
 use crate::snapshot::Snapshot;
 
@@ -55,9 +57,12 @@ fn bindings() -> String {
         LockView,
         Status,
         ConnectionView,
+        Always,
+        AnswerView,
         GrantView,
         AgentView,
         RequestView,
+        QuestionView,
         ScopeOffer,
         ProviderOffer,
         Snapshot,
@@ -70,6 +75,8 @@ fn bindings() -> String {
         AuditRowView,
         ActivityPage,
         TermsAsk,
+        TypedLimits,
+        WrongLimit,
         PauseTarget,
         Problem,
         Page,

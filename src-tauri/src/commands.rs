@@ -13,6 +13,7 @@ use tauri::{Emitter as _, Runtime, State, WebviewWindow};
 use crate::consents::Consents;
 use crate::goto::Waiting;
 use crate::keeper::Keeper;
+use crate::limits::{TypedLimits, WrongLimit};
 use crate::problem::Problem;
 use crate::snapshot::Snapshot;
 
@@ -31,6 +32,10 @@ pub(crate) fn handler<R: Runtime>() -> impl Fn(Invoke<R>) -> bool + Send + Sync 
         retry,
         approve,
         deny,
+        allow_call,
+        deny_call,
+        take_back,
+        check_limits,
         revoke_agent,
         set_paused,
         activity,
@@ -137,6 +142,27 @@ async fn approve(keeper: State<'_, Keeper>, code: String, terms: TermsAsk) -> An
 #[tauri::command]
 async fn deny(keeper: State<'_, Keeper>, code: String) -> Answer<()> {
     Ok(keeper.handle().await?.deny(code).await?)
+}
+
+#[tauri::command]
+async fn allow_call(keeper: State<'_, Keeper>, code: String, always: bool) -> Answer<String> {
+    let handle = keeper.handle().await?;
+    Ok(handle.allow_call(code, always, Proof::Window).await?)
+}
+
+#[tauri::command]
+async fn deny_call(keeper: State<'_, Keeper>, code: String, always: bool) -> Answer<String> {
+    Ok(keeper.handle().await?.deny_call(code, always).await?)
+}
+
+#[tauri::command]
+async fn take_back(keeper: State<'_, Keeper>, answer: String) -> Answer<String> {
+    Ok(keeper.handle().await?.take_back(answer).await?)
+}
+
+#[tauri::command]
+fn check_limits(limits: TypedLimits) -> Vec<WrongLimit> {
+    limits.wrong()
 }
 
 #[tauri::command]
@@ -283,7 +309,15 @@ mod tests {
         assert_eq!(let_through(&main, OWN), all.into_iter().collect());
         assert_eq!(
             let_through(&approval, OWN),
-            BTreeSet::from(["snapshot", "approve", "deny", "plugin:window|close"])
+            BTreeSet::from([
+                "snapshot",
+                "approve",
+                "deny",
+                "allow_call",
+                "deny_call",
+                "check_limits",
+                "plugin:window|close",
+            ])
         );
         assert_eq!(let_through(&stranger, OWN), BTreeSet::new());
         for window in [&main, &approval] {

@@ -40,7 +40,7 @@ pub(crate) struct Goto {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub(crate) connection: Option<String>,
-    /// The identifier of an approval request.
+    /// The identifier of an approval request, or of a question about a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub(crate) request: Option<String>,

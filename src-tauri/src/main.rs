@@ -11,6 +11,7 @@ mod commands;
 mod consents;
 mod goto;
 mod keeper;
+mod limits;
 mod live;
 mod problem;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What a broker might say, for the tests of what is made of it.
 
-use doorward_broker::views::{AgentView, ConnectionView, RequestView, Status, StoreState};
+use doorward_broker::views::{
+    AgentView, ConnectionView, QuestionView, RequestView, Status, StoreState,
+};
 use doorward_core::health::Health;
 use doorward_core::tally::Rates;
 use doorward_core::time::Timestamp;
@@ -11,6 +13,9 @@ use crate::snapshot::Snapshot;
 pub(crate) const CONNECTION: &str = "0b7f2c52-3df0-4c0c-9a3b-2f1f55a0a001";
 /// The identifier of the request in [`asked`].
 pub(crate) const REQUEST: &str = "0b7f2c52-3df0-4c0c-9a3b-2f1f55a0a002";
+
+/// The identifier of the question in [`asks_to_call`].
+pub(crate) const QUESTION: &str = "0b7f2c52-3df0-4c0c-9a3b-2f1f55a0a004";
 
 /// Nothing yet.
 pub(crate) fn empty() -> Snapshot {
@@ -28,6 +33,7 @@ pub(crate) fn empty() -> Snapshot {
             halted: 0,
             agents: 0,
             requests: 0,
+            questions: 0,
             revocations_owed: 0,
             tokens_unsaved: 0,
             locks: Vec::new(),
@@ -36,6 +42,7 @@ pub(crate) fn empty() -> Snapshot {
         connections: Vec::new(),
         agents: Vec::new(),
         requests: Vec::new(),
+        questions: Vec::new(),
         providers: Vec::new(),
     }
 }
@@ -92,6 +99,23 @@ pub(crate) fn asked(mut snapshot: Snapshot) -> Snapshot {
         name: "claude".to_owned(),
         code: "BCDF-GHJK".to_owned(),
         wanted: vec!["fastio:proxy".to_owned(), "fastio:token".to_owned()],
+        program: None,
+        created_at: Timestamp::from_secs(0),
+        expires_at: Timestamp::from_secs(600),
+    });
+    snapshot
+}
+
+/// The same, and an agent that asks for a single call.
+pub(crate) fn asks_to_call(mut snapshot: Snapshot, what: &str) -> Snapshot {
+    snapshot.questions.push(QuestionView {
+        id: QUESTION.to_owned(),
+        code: "QRST-VWXZ".to_owned(),
+        agent: "claude".to_owned(),
+        connection: "fastio".parse().unwrap(),
+        what: what.to_owned(),
+        arguments: "{\n  \"note\": \"private words\"\n}".to_owned(),
+        unshown: 0,
         program: None,
         created_at: Timestamp::from_secs(0),
         expires_at: Timestamp::from_secs(600),

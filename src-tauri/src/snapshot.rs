@@ -5,7 +5,7 @@ use std::path::Path;
 use doorward_broker::Handle;
 use doorward_broker::provider::manifest;
 use doorward_broker::views::{
-    AgentView, ConnectionView, ProviderOffer, RequestView, Status, StoreState,
+    AgentView, ConnectionView, ProviderOffer, QuestionView, RequestView, Status, StoreState,
 };
 use doorward_core::problem::Refusal;
 use serde::Serialize;
@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) agents: Vec<AgentView>,
     /// The approval requests that wait.
     pub(crate) requests: Vec<RequestView>,
+    /// The questions about single calls that wait.
+    pub(crate) questions: Vec<QuestionView>,
     /// What can be connected.
     pub(crate) providers: Vec<ProviderOffer>,
 }
@@ -36,6 +38,7 @@ impl Snapshot {
                 connections: handle.connections().await?,
                 agents: handle.agents().await?,
                 requests: handle.requests().await?,
+                questions: handle.questions().await?,
                 status,
                 providers,
             }),
@@ -44,6 +47,7 @@ impl Snapshot {
                 connections: Vec::new(),
                 agents: Vec::new(),
                 requests: Vec::new(),
+                questions: Vec::new(),
                 providers,
             }),
         }

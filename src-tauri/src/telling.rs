@@ -40,7 +40,7 @@ impl Shell for DesktopShell {
 /// Where a notification's button leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The small window, on a request.
+    /// The small window, on a request or a question about a call.
     Approval(String),
     /// The main window.
     Main(Goto),
@@ -78,6 +78,21 @@ pub(crate) fn telling(notice: &Notice, snapshot: &Snapshot) -> Option<Telling> {
                     "{} {program} The code to compare is {}.",
                     wanted_in_words(&request.wanted),
                     request.code
+                ),
+                button: Some(("Review", Place::Approval(id))),
+                stays: true,
+            })
+        }
+        Notice::CallAsked(question) => {
+            let id = question.to_string();
+            let mut questions = snapshot.questions.iter();
+            let question = questions.find(|question| question.id == id)?;
+            // With what it calls may be private: that is for the window, which no lock screen shows.
+            Some(Telling {
+                summary: format!("{} asks to {}", question.agent, doing(&question.what)),
+                body: format!(
+                    "It would use {}. Nothing is sent before you allow it.",
+                    question.connection
                 ),
                 button: Some(("Review", Place::Approval(id))),
                 stays: true,
@@ -155,6 +170,22 @@ fn wanted(notice: &Notice, snapshot: &Snapshot) -> Option<Place> {
     } else {
         Goto::connection(name)
     }))
+}
+
+/// More of a path is cut off by most desktops anyway.
+const MOST_SHOWN: usize = 60;
+
+/// A call as what an agent does. A path goes without its query.
+fn doing(what: &str) -> String {
+    let before = what.split('?').next().unwrap_or_default();
+    let mut short: String = before.chars().take(MOST_SHOWN).collect();
+    if short.len() < before.len() {
+        short.push('…');
+    }
+    match short.split_once(' ') {
+        Some((_, path)) if path.starts_with('/') => format!("call {short}"),
+        _ => format!("use the tool {short}"),
+    }
 }
 
 /// The connection that a notice names; nothing where it is gone.
@@ -303,7 +334,7 @@ mod tests {
     use doorward_core::time::Timestamp;
 
     use super::*;
-    use crate::samples::{CONNECTION, REQUEST, asked, connected, empty};
+    use crate::samples::{CONNECTION, QUESTION, REQUEST, asked, asks_to_call, connected, empty};
 
     fn ended() -> Health {
         Health::ReconnectRequired {
@@ -323,6 +354,35 @@ mod tests {
         );
         let button = Some(("Review", Place::Approval(REQUEST.to_owned())));
         assert_eq!((said.button, said.stays), (button, true));
+        assert_eq!(
+            telling(&notice, &empty()),
+            None,
+            "it was answered meanwhile"
+        );
+    }
+
+    #[test]
+    fn a_call_is_told_without_its_arguments_and_opens_the_approval_window() {
+        let notice = Notice::CallAsked(QUESTION.parse().unwrap());
+        let long = format!("DELETE /workspace/{}/", "7".repeat(60));
+        for (what, summary) in [
+            ("storage", "claude asks to use the tool storage".to_owned()),
+            (
+                "POST /org/1/create/?name=x",
+                "claude asks to call POST /org/1/create/".to_owned(),
+            ),
+            (
+                &long,
+                format!("claude asks to call DELETE /workspace/{}…", "7".repeat(42)),
+            ),
+        ] {
+            let snapshot = asks_to_call(connected(Health::Connected), what);
+            let said = telling(&notice, &snapshot).unwrap();
+            assert_eq!(said.summary, summary);
+            assert!(!said.body.contains("private"), "{}", said.body);
+            let button = Some(("Review", Place::Approval(QUESTION.to_owned())));
+            assert_eq!((said.button, said.stays), (button, true));
+        }
         assert_eq!(
             telling(&notice, &empty()),
             None,

@@ -1,4 +1,4 @@
-//! The two windows: the main one, and the small one that shows an approval request.
+//! The two windows: the main one, and the small one that shows an approval request or a call that waits for a person.
 //!
 //! A window that is closed is gone, and with it the memory of its page; the tray and the broker stay.
 
@@ -37,7 +37,7 @@ pub(crate) fn open_main<R: Runtime>(app: &AppHandle<R>, goto: Option<Goto>) {
     bring_forward(&window);
 }
 
-/// Brings the approval window forward, on a request if one is meant.
+/// Brings the approval window forward, on a request or a question if one is meant.
 pub(crate) fn open_approval<R: Runtime>(app: &AppHandle<R>, request: Option<&str>) {
     let Some(window) = app.get_webview_window(APPROVAL) else {
         let page = request.map_or_else(

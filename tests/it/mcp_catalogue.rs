@@ -41,16 +41,21 @@ async fn every_tool_of_the_whole_catalogue_is_listed_and_does_its_work() {
         knobs.mcp_page_size = 100;
     })
     .await;
-    let client = rmcp_client(format!("{}/mcp/fastio", served.url), &agent.key).await;
-    let tools = client.list_all_tools().await.expect("a list");
-    let (managing, others): (Vec<_>, Vec<_>) = tools
-        .iter()
-        .map(|tool| tool.name.to_string())
-        .partition(|name| name.starts_with("auth_"));
-    assert_eq!(managing.len() + others.len(), TOOLS, "{managing:?}");
+    let url = format!("{}/mcp/fastio", served.url);
+    let trusted = trusted(&world).await;
+    let client = rmcp_client(url.clone(), &trusted.key).await;
+    let names = names(&client).await;
+    assert_eq!(names.len(), TOOLS, "{names:?}");
+    // Those that change how the session is signed in come last.
+    let (signing, others): (Vec<_>, Vec<_>) =
+        names.iter().partition(|name| name.starts_with("auth_"));
     let mut failed = Vec::new();
-    for name in others {
-        let arguments = world.sim.example_arguments(&name).expect("an example");
+    for name in others.into_iter().chain(signing) {
+        // One needs a sign-in that a person has answered in a browser.
+        let Some(arguments) = world.sim.example_arguments(name) else {
+            assert_eq!(name, "auth_pkce_complete");
+            continue;
+        };
         let call = CallToolRequestParams::new(name.clone()).with_arguments(arguments);
         match client.call_tool(call).await {
             Ok(result) if result.is_error != Some(true) => {}
@@ -59,7 +64,50 @@ async fn every_tool_of_the_whole_catalogue_is_listed_and_does_its_work() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     client.cancel().await.expect("it ends");
+
+    // Who may not manage sign-in sees none of those tools, and calls them in vain.
+    let client = rmcp_client(url, &agent.key).await;
+    let seen = self::names(&client).await;
+    let signs = |name: &String| {
+        [
+            "auth_key",
+            "auth_session",
+            "auth_pkce",
+            "auth_set",
+            "auth_sign",
+            "auth_two",
+        ]
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
+    };
+    assert!(!seen.iter().any(signs), "{seen:?}");
+    let hidden: Vec<_> = names.iter().filter(|name| signs(name)).collect();
+    assert_eq!(seen.len() + hidden.len(), TOOLS);
+    for name in hidden {
+        let arguments = world.sim.example_arguments(name).unwrap_or_default();
+        let call = CallToolRequestParams::new(name.clone()).with_arguments(arguments);
+        let refused = client.call_tool(call).await.expect_err("it is refused");
+        assert!(
+            refused.to_string().contains("credentials"),
+            "{name}: {refused}"
+        );
+    }
+    client.cancel().await.expect("it ends");
     served.stop().await.done();
+}
+
+async fn names(client: &RunningService<RoleClient, ClientConfig>) -> Vec<String> {
+    let tools = client.list_all_tools().await.expect("a list");
+    tools.iter().map(|tool| tool.name.to_string()).collect()
+}
+
+/// An agent that may manage sign-in too.
+async fn trusted(world: &World) -> Agent {
+    let stranger = world.stranger();
+    let asked = stranger.ask("Trusted", "fastio:proxy").await;
+    let flags = ["--may-manage-sign-in"];
+    world.approve(&asked.user_code, &flags).await.done();
+    world.fetch_key(&stranger, &asked).await
 }
 
 async fn sees_the_same_over_sse(sdk: Sdk) {

@@ -31,9 +31,10 @@ async function asked(page, command) {
 async function change(page, changed) {
   await page.evaluate((text) => {
     // A function from text would be refused by the CSP; what is needed is data.
-    const { requests, connections } = JSON.parse(text);
+    const { requests, questions, connections } = JSON.parse(text);
     window.doorwardDemo.change((before, makers) => ({
       ...(requests ? { requests: requests.map((/** @type {any} */ r) => makers.request(Date.now(), r.name, r.code, r.more ?? {})) } : {}),
+      ...(questions ? { questions: questions.map((/** @type {any} */ q) => makers.question(Date.now(), q.agent, q.code, q.more ?? {})) } : {}),
       ...(connections
         ? { connections: before.connections.map((/** @type {any} */ c) => ({ ...c, ...connections[c.name] })) }
         : {}),
@@ -100,7 +101,7 @@ test('the keyboard alone approves: narrow, then give', async () => {
   assert.ok(await page.getByRole('radio', { name: /Proxy/ }).isChecked());
   await tabTo(page, page.getByRole('checkbox', { name: /Reading only/ }));
   await page.keyboard.press('Space');
-  await tabTo(page, page.getByText('Paths and tools'));
+  await tabTo(page, page.getByText('More limits'));
   await page.keyboard.press('Enter');
   await tabTo(page, page.getByLabel('Only paths that begin with'));
   await page.keyboard.type('/workspace/1/\n/workspace/2/');
@@ -222,6 +223,101 @@ test('a connection that is not there has to be replaced before anything is given
   await close();
 });
 
+test('a call is allowed once, always, or denied, and each says what it means', async () => {
+  for (const [name, command, argument, said] of /** @type {const} */ ([
+    ['Allow once', 'allow_call', { code: 'HJKL-MNPQ', always: false }, 'Allowed once: Tidy may use the tool storage.'],
+    ['Always allow this exact call', 'allow_call', { code: 'HJKL-MNPQ', always: true }, 'Allowed always: Tidy may use the tool storage.'],
+    ['Deny', 'deny_call', { code: 'HJKL-MNPQ', always: false }, 'Denied: Tidy may not use the tool storage.'],
+  ])) {
+    const { page, close } = await pages.visit('demo=call', { page: 'approval.html' });
+    await page.locator('button[aria-disabled="false"]', { hasText: 'Allow once' }).waitFor();
+    await tabTo(page, button(page, name));
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: said }).waitFor();
+    assert.deepEqual(await asked(page, command), argument);
+    await close();
+  }
+});
+
+test('nothing that was under way when the window came up allows a call', async () => {
+  const { page, close } = await pages.visit('demo=call', { page: 'approval.html' });
+  for (const name of ['Allow once', 'Always allow this exact call']) {
+    const allow = button(page, name);
+    assert.equal(await page.evaluate(() => document.activeElement?.tagName), 'BODY', 'no answer has the focus');
+    await page.evaluate(() => window.dispatchEvent(new Event('focus')));
+    await allow.focus();
+    await page.keyboard.press('Enter');
+    await allow.click({ force: true });
+    assert.equal(await asked(page, 'allow_call'), undefined);
+    await page.locator('button[aria-disabled="false"]', { hasText: name }).waitFor();
+    await allow.evaluate((element) => {
+      const held = new KeyboardEvent('keydown', { key: 'Enter', repeat: true, cancelable: true, bubbles: true });
+      if (element.dispatchEvent(held)) throw new Error('the repeat was let through');
+    });
+    await allow.evaluate((element) => /** @type {HTMLElement} */ (element).blur());
+  }
+  await close();
+});
+
+test('what an agent wrote is text, scrolls by the keyboard, and what is cut off is said', async () => {
+  const { page, close } = await pages.visit('demo=long-call', { page: 'approval.html', height: 720 });
+  const box = page.getByRole('region', { name: 'With this body' });
+  assert.match(await box.innerText(), /<b>/);
+  assert.equal(await box.locator('b').count(), 0, 'markup is not interpreted');
+  await tabTo(page, box);
+  await page.keyboard.press('End');
+  await page.waitForFunction(() => (document.querySelector('.arguments')?.scrollTop ?? 0) > 0);
+  assert.ok(await page.getByText('5120 more characters are not shown.').isVisible());
+  assert.ok(await button(page, 'Deny').isVisible(), 'the answers stay in sight');
+  await close();
+});
+
+test('a call that is over says so, and no other takes its place', async () => {
+  const { page, close } = await pages.visit('demo=call', { page: 'approval.html' });
+  await page.getByRole('heading', { name: /Tidy/ }).waitFor();
+  await change(page, JSON.stringify({ questions: [{ agent: 'Another', code: 'WXYZ-WXYZ' }] }));
+  await page.getByRole('heading', { name: 'This call is over' }).waitFor();
+  await button(page, '1 more waits: show the next').click();
+  await page.getByRole('heading', { name: /Another/ }).waitFor();
+  await close();
+});
+
+test('a limit that cannot be read is said in the program’s words and is not given', async () => {
+  const { page, close } = await pages.visit('demo=request', { page: 'approval.html' });
+  await page.getByRole('radio', { name: /Proxy/ }).check();
+  await page.getByText('More limits').click();
+  const ask = page.getByLabel('Ask me before these calls');
+  await ask.fill('POST');
+  await page.getByText('"POST" is no pattern of calls').waitFor();
+  assert.equal(await ask.getAttribute('aria-invalid'), 'true');
+  await button(page, 'Approve').click();
+  await page.getByRole('alert').waitFor();
+  assert.equal(await asked(page, 'approve'), undefined);
+  await ask.fill('POST,PUT /workspace/\ntool storage(action=delete, force=true)');
+  await page.getByLabel('Never these calls').fill('* /org/');
+  await page.getByRole('checkbox', { name: /Ask me before each new call/ }).check();
+  await page.getByRole('checkbox', { name: /May manage sign-in/ }).check();
+  await page.locator('textarea[aria-invalid="true"]').waitFor({ state: 'detached' });
+  await button(page, 'Approve').click();
+  await page.getByRole('heading', { name: /Approved/ }).waitFor();
+  const { policy } = (await asked(page, 'approve')).terms;
+  assert.deepEqual(policy.ask, ['POST,PUT /workspace/', 'tool storage(action=delete, force=true)']);
+  assert.deepEqual([policy.deny, policy.ask_each_time, policy.may_manage_sign_in], [['* /org/'], true, true]);
+  await close();
+});
+
+test('a lasting answer is shown with its agent and taken back', async () => {
+  const { page, close } = await pages.visit('demo=many');
+  await page.getByRole('link', { name: /Agents/ }).click();
+  const card = page.getByRole('article', { name: 'Tidy', exact: true });
+  assert.match(await card.innerText(), /asking you each time, asking you before POST \/workspace\//);
+  await card.getByText('2 lasting answers about single calls').click();
+  await card.getByRole('button', { name: 'Take back' }).first().click();
+  await card.getByText('1 lasting answer about single calls').waitFor();
+  assert.equal(await asked(page, 'take_back'), 'answer-1');
+  await close();
+});
+
 test('no request takes the place of another under the hand', async () => {
   const { page, close } = await pages.visit('demo=request', { page: 'approval.html' });
   await page.getByRole('heading', { name: /My agent/ }).waitFor();
@@ -258,6 +354,9 @@ test('what happens elsewhere is shown and said at once', async () => {
   await change(page, JSON.stringify({ requests: [{ name: 'Newcomer', code: 'BCDF-GHJK' }] }));
   await page.getByRole('link', { name: /Approvals 1 waiting/ }).waitFor();
   assert.match(await page.getByRole('status').innerText(), /Newcomer asks for approval/);
+  await change(page, JSON.stringify({ questions: [{ agent: 'My agent', code: 'HJKL-MNPQ' }] }));
+  await page.getByRole('link', { name: /Approvals 2 waiting/ }).waitFor();
+  assert.match(await page.getByRole('status').innerText(), /My agent asks to use the tool storage/);
   const asks = await page.evaluate(() => window.doorwardDemo.calls.filter(({ command }) => command === 'snapshot').length);
   assert.equal(asks, 1, 'nothing is polled');
   await close();

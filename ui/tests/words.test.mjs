@@ -15,8 +15,8 @@ async function load(name) {
   return /** @type {any} */ (module);
 }
 
-const [time, lists, scopes, health, grants, connect, store, { news }, data] = await Promise.all(
-  ['words/time', 'words/lists', 'words/scopes', 'words/health', 'words/grants', 'pages/connect', 'words/store', 'state/news', 'backend/demo-data'].map(load),
+const [time, lists, scopes, health, grants, connect, store, { news }, data, waiting] = await Promise.all(
+  ['words/time', 'words/lists', 'words/scopes', 'words/health', 'words/grants', 'pages/connect', 'words/store', 'state/news', 'backend/demo-data', 'words/waiting'].map(load),
 );
 
 const MINUTE = 60_000;
@@ -121,8 +121,26 @@ test('grants are said in words', () => {
   assert.equal(grants.doorsInWords(['token', 'proxy']), 'the proxy and token doors');
   assert.deepEqual(grants.limitsInWords(grants.NO_LIMITS), []);
   assert.deepEqual(
-    grants.limitsInWords({ read_only: true, path_prefixes: ['/a'], methods: ['GET'], tools: ['x', 'y'], ask_each_time: true }),
-    ['reading only', 'only below /a', 'only GET', 'only the tools x and y', 'asking you each time'],
+    grants.limitsInWords({
+      read_only: true,
+      path_prefixes: ['/a'],
+      methods: ['GET'],
+      tools: ['x', 'y'],
+      ask_each_time: true,
+      ask: ['POST /b/'],
+      deny: ['* /c/', 'tool z'],
+      may_manage_sign_in: true,
+    }),
+    [
+      'reading only',
+      'only below /a',
+      'only GET',
+      'only the tools x and y',
+      'asking you each time',
+      'asking you before POST /b/',
+      'never * /c/ and tool z',
+      'may make and manage keys and sessions',
+    ],
   );
   assert.deepEqual(grants.lifetimeInWords('until_revoked'), { says: 'until you revoke it', at: null });
   assert.deepEqual(grants.lifetimeInWords({ until: 5 }), { says: 'ends', at: 5 });
@@ -143,6 +161,17 @@ test('what agents ask is read as the broker reads it', () => {
 test('a typed list has each thing once', () => {
   assert.deepEqual(grants.typedList(' /a/ \n\n/b/, /a/'), ['/a/', '/b/']);
   assert.deepEqual(grants.typedList('  '), []);
+  assert.deepEqual(grants.typedLines('GET,HEAD /a/ \n\ntool x(a=b, c=d)\nGET,HEAD /a/'), ['GET,HEAD /a/', 'tool x(a=b, c=d)']);
+});
+
+test('a call is said as what an agent does, and both kinds are counted, the longest waiting first', () => {
+  assert.equal(waiting.doing('POST /workspace/'), 'call POST /workspace/');
+  assert.equal(waiting.doing('storage'), 'use the tool storage');
+  assert.equal(waiting.doing('get the /etc/passwd'), 'use the tool get the /etc/passwd');
+  const all = waiting.waitingIn(data.SCENES.many(NOW));
+  assert.deepEqual([all.length, all.at(-1).question !== undefined], [5, true]);
+  assert.equal(waiting.waitingInWords(all), '3 requests wait, 2 calls wait');
+  assert.equal(waiting.waitingInWords(waiting.waitingIn(data.SCENES.call(NOW))), '1 call waits');
 });
 
 test('names are taken as the core takes them', () => {

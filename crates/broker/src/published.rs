@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use doorward_core::book::Book;
 use doorward_core::connection::{Connection, Standing};
-use doorward_core::decide::pairing;
+use doorward_core::decide::calling::Question;
 use doorward_core::decide::serving::{self, Access, Caller, TokenState};
+use doorward_core::decide::{asking, pairing};
 use doorward_core::grant::Door;
 use doorward_core::health::Health;
 use doorward_core::ids::{AgentId, ConnectionId, GrantId, KeyId};
 use doorward_core::key::{KeyHash, KeyStanding};
+use doorward_core::name::Name;
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::secret::AccessToken;
 use doorward_core::time::Timestamp;
@@ -135,6 +137,19 @@ impl Published {
             TokenState::DueButLive | TokenState::Due => Ok(None),
             TokenState::Refused(refusal) => Err(refusal),
         }
+    }
+
+    /// What a person said about a call, where nothing has to be written for it.
+    pub(crate) fn settled_call(
+        &self,
+        now: Timestamp,
+        caller: &Caller,
+        connection: &Name,
+        question: &Question,
+    ) -> Result<Option<Result<(), Refusal>>, Refusal> {
+        self.check_unlocked()?;
+        let access = serving::access(&self.book, now, caller, Some(connection), Door::Proxy)?;
+        Ok(asking::settled(&self.book, now, &access, question))
     }
 
     /// The token, if this generation was handed to this agent before: a first time is logged before it happens.

@@ -18,6 +18,9 @@ impl Shell for Headless {
             Notice::ApprovalAsked(request) => {
                 tracing::warn!(%request, "an agent asks for approval: `doorward requests` shows it");
             }
+            Notice::CallAsked(question) => {
+                tracing::warn!(%question, "an agent asks for a single call: `doorward requests` shows it");
+            }
             Notice::ReconnectNeeded(connection) => {
                 tracing::error!(%connection, "a connection has ended: `doorward connect` connects it again");
             }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use doorward_core::asking::Always;
 use doorward_core::audit::AuditTopic;
 use doorward_core::grant::{Door, Lifetime, Policy};
 use doorward_core::health::Health;
@@ -115,6 +116,9 @@ pub struct Status {
     pub agents: usize,
     /// How many approval requests wait.
     pub requests: usize,
+    /// How many questions about single calls wait.
+    #[serde(default)]
+    pub questions: usize,
     /// How many revocations are owed to providers.
     pub revocations_owed: usize,
     /// How many connections' fresh tokens are in memory alone, because the store could not take them.
@@ -204,6 +208,23 @@ pub struct GrantView {
     pub policy: Policy,
     /// How long it lasts.
     pub lifetime: Lifetime,
+    /// What a person said for good about single calls, the newest first.
+    #[serde(default)]
+    pub answers: Vec<AnswerView>,
+}
+
+/// A lasting answer about one exact call, as the person sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct AnswerView {
+    /// Its identifier.
+    pub id: String,
+    /// The call, without its arguments.
+    pub what: String,
+    /// What was said.
+    pub says: Always,
+    /// When.
+    pub created_at: Timestamp,
 }
 
 /// An agent as the person sees it.
@@ -271,6 +292,33 @@ pub struct RequestView {
     /// What it asks for, as `NAME:door`.
     pub wanted: Vec<String>,
     /// The program behind it.
+    pub program: Option<Program>,
+    /// When it asked.
+    pub created_at: Timestamp,
+    /// When no answer becomes a refusal.
+    pub expires_at: Timestamp,
+}
+
+/// A call that an agent asks a person for, as the person sees it. What is called and with what are the agent's own
+/// words: they are shown as text and never as anything else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "bindings", derive(ts_rs::TS))]
+pub struct QuestionView {
+    /// Its identifier.
+    pub id: String,
+    /// The code that names it at a terminal.
+    pub code: String,
+    /// What the agent calls itself.
+    pub agent: String,
+    /// The connection it would use.
+    pub connection: Name,
+    /// What is called: a method and a path, or a tool.
+    pub what: String,
+    /// With what: the body or the arguments.
+    pub arguments: String,
+    /// How many characters of it are not shown.
+    pub unshown: usize,
+    /// The program that calls, where it is known.
     pub program: Option<Program>,
     /// When it asked.
     pub created_at: Timestamp,

@@ -8,9 +8,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use doorward_broker::Keys;
 use doorward_broker::handle::LifetimeAsk;
 use doorward_core::audit::AuditTopic;
-use doorward_core::grant::Door;
+use doorward_core::grant::{Door, Policy};
 use doorward_core::name::Name;
-use doorward_core::pattern::ToolPattern;
+use doorward_core::pattern::{CallPattern, RestPattern, ToolPattern};
+use doorward_core::problem::Refusal;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,12 +74,14 @@ pub(crate) enum Command {
     Disconnect(Disconnect),
     /// List the agents, or add one
     Agents(Agents),
-    /// List the agents that ask for approval
+    /// List what agents ask you for: to be let in, or to make a single call
     Requests,
-    /// Let an agent in that asked; needs the approval PIN
+    /// Let in an agent that asked, or let a call go on; needs the approval PIN
     Approve(Approve),
-    /// Refuse an agent that asked
+    /// Refuse an agent or a call
     Deny(Deny),
+    /// List what you said for good about single calls, or take it back
+    Answers(Answers),
     /// End an agent: its keys and everything it was given
     Revoke(Revoke),
     /// Hold back an agent, a connection, or all agents
@@ -205,7 +208,7 @@ pub(crate) struct AgentsAdd {
     )]
     pub(crate) door: Vec<DoorChoice>,
     /// It reads the metrics instead, and uses no connection
-    #[arg(long, conflicts_with_all = ["connection", "door", "read_only", "path", "tool"])]
+    #[arg(long, conflicts_with_all = ["connection", "door", "policy"])]
     pub(crate) metrics: bool,
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -217,15 +220,72 @@ pub(crate) struct Limits {
     /// For how long [default: until-revoked]
     #[arg(long, value_name = "TIME", value_enum)]
     pub(crate) lifetime: Option<LifetimeChoice>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+}
+
+/// What an agent may call, and what a person is asked about. All of it goes with the door `proxy` alone, but for
+/// `--may-manage-sign-in`, which holds nothing back.
+#[derive(Debug, Args)]
+#[group(id = "policy", multiple = true)]
+pub(crate) struct PolicyFlags {
     /// Only calls that change nothing (door `proxy` only)
     #[arg(long)]
     pub(crate) read_only: bool,
     /// Only paths below this one; may be repeated (door `proxy` only)
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = path)]
     pub(crate) path: Vec<String>,
+    /// Only this HTTP method, such as GET; may be repeated (door `proxy` only)
+    #[arg(long, value_name = "M", value_parser = method)]
+    pub(crate) method: Vec<String>,
     /// Only this MCP tool, or these calls of it: `storage(action=list|details)`; may be repeated (door `proxy` only)
     #[arg(long, value_name = "T")]
     pub(crate) tool: Vec<ToolPattern>,
+    /// Ask me before each new call (door `proxy` only)
+    #[arg(long)]
+    pub(crate) ask_each_time: bool,
+    /// Ask me before these calls: `POST /workspace/` or `tool storage(action=delete)`; may be repeated (door `proxy` only)
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) ask: Vec<CallPattern>,
+    /// Never these calls; may be repeated (door `proxy` only)
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) deny: Vec<CallPattern>,
+    /// Calls that make or manage keys and sessions too: with them an agent can get access that outlives this grant
+    #[arg(long)]
+    pub(crate) may_manage_sign_in: bool,
+}
+
+impl PolicyFlags {
+    /// Whether none of them was given.
+    pub(crate) fn is_empty(&self) -> bool {
+        Policy::from(self) == Policy::default()
+    }
+}
+
+impl From<&PolicyFlags> for Policy {
+    fn from(flags: &PolicyFlags) -> Self {
+        Self {
+            read_only: flags.read_only,
+            path_prefixes: flags.path.clone(),
+            methods: flags.method.clone(),
+            tools: flags.tool.clone(),
+            ask_each_time: flags.ask_each_time,
+            ask: flags.ask.clone(),
+            deny: flags.deny.clone(),
+            may_manage_sign_in: flags.may_manage_sign_in,
+        }
+    }
+}
+
+/// A path as a pattern would have it.
+fn path(text: &str) -> Result<String, Refusal> {
+    RestPattern::below(text).map(|_| text.to_owned())
+}
+
+/// A method as a pattern would have it.
+fn method(text: &str) -> Result<String, Refusal> {
+    format!("{text} /").parse::<RestPattern>()?;
+    Ok(text.to_owned())
 }
 
 /// `mcp`
@@ -285,8 +345,11 @@ impl From<LifetimeChoice> for LifetimeAsk {
 /// `approve`
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
-    /// The code that the agent shows; compare it
+    /// The code that the agent shows, to compare; or that of a call
     pub(crate) code: String,
+    /// Of a call: let every such call of that agent go on, not only the next one
+    #[arg(long, conflicts_with_all = ["connection", "door", "lifetime", "policy"])]
+    pub(crate) always: bool,
     /// Give this connection instead of the one asked for
     #[arg(long, value_name = "C")]
     pub(crate) connection: Option<Name>,
@@ -300,8 +363,32 @@ pub(crate) struct Approve {
 /// `deny`
 #[derive(Debug, Args)]
 pub(crate) struct Deny {
-    /// The code of the request
+    /// The code of the request or of the call
     pub(crate) code: String,
+    /// Of a call: refuse every such call of that agent, not only for ten minutes
+    #[arg(long)]
+    pub(crate) always: bool,
+}
+
+/// `answers`
+#[derive(Debug, Args)]
+pub(crate) struct Answers {
+    #[command(subcommand)]
+    pub(crate) command: Option<AnswersCommand>,
+}
+
+/// `answers …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AnswersCommand {
+    /// Take an answer back: the next such call is asked about again
+    TakeBack(TakeBack),
+}
+
+/// `answers take-back`
+#[derive(Debug, Args)]
+pub(crate) struct TakeBack {
+    /// The answer, by the beginning of its identifier
+    pub(crate) answer: String,
 }
 
 /// `revoke`

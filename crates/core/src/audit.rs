@@ -81,6 +81,14 @@ kinds! {
     AgentResumed = "agent.resumed";
     /// A person revoked an agent.
     AgentRevoked = "agent.revoked";
+    /// An agent asked a person for a single call.
+    CallAsked = "call.asked";
+    /// A person allowed a call.
+    CallAllowed = "call.allowed";
+    /// A person denied a call, or did not answer.
+    CallDenied = "call.denied";
+    /// A person took a lasting answer back.
+    AnswerTakenBack = "call.taken_back";
     /// A grant ended by its lifetime.
     GrantExpired = "grant.expired";
     /// A lock was given back for an agent that may not use it any longer, or because a person wanted it.
@@ -153,9 +161,11 @@ impl AuditKind {
     pub const fn topic(self) -> AuditTopic {
         match self {
             Self::TokenHandedOut | Self::Used => AuditTopic::Uses,
-            Self::Refused | Self::TokenRejected | Self::PinRefused | Self::PairingDenied => {
-                AuditTopic::Refusals
-            }
+            Self::Refused
+            | Self::TokenRejected
+            | Self::PinRefused
+            | Self::PairingDenied
+            | Self::CallDenied => AuditTopic::Refusals,
             Self::PairingAsked
             | Self::PairingApproved
             | Self::KeyIssued
@@ -164,7 +174,10 @@ impl AuditKind {
             | Self::AgentPaused
             | Self::AgentResumed
             | Self::AgentRevoked
-            | Self::GrantExpired => AuditTopic::Access,
+            | Self::GrantExpired
+            | Self::CallAsked
+            | Self::CallAllowed
+            | Self::AnswerTakenBack => AuditTopic::Access,
             Self::Connected
             | Self::Reconnected
             | Self::Refreshed

@@ -1,4 +1,4 @@
-//! What Doorward knows: every row but the sealed ones.
+//! What Doorward knows: every row but the sealed ones, and the questions that wait for a person.
 //!
 //! The maps share their structure when they are cloned, so a copy of the whole book costs a few pointers. The broker
 //! publishes such a copy after every change; requests read it without a lock, and every decision can be made on it.
@@ -8,11 +8,13 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::agent::{Agent, Client};
+use crate::asking::{Answer, AskedCall};
 use crate::change::Change;
 use crate::connection::{Connection, Tenant};
 use crate::grant::Grant;
 use crate::ids::{
-    AgentId, ConnectionId, GrantId, LockId, OutboxId, RegistrationId, RequestId, TenantId,
+    AgentId, ConnectionId, GrantId, LockId, OutboxId, QuestionId, RegistrationId, RequestId,
+    TenantId,
 };
 use crate::key::{KeyHash, KeyRecord};
 use crate::lock::HeldLock;
@@ -35,6 +37,8 @@ pub struct Book {
     keys: OrdMap<KeyHash, Arc<KeyRecord>>,
     grants: OrdMap<(AgentId, GrantId), Arc<Grant>>,
     requests: OrdMap<RequestId, Arc<ApprovalRequest>>,
+    questions: OrdMap<QuestionId, Arc<AskedCall>>,
+    answers: OrdMap<(GrantId, [u8; 32]), Arc<Answer>>,
 }
 
 impl Book {
@@ -184,6 +188,43 @@ impl Book {
         self.requests.get(&id)
     }
 
+    /// All questions about single calls.
+    pub fn questions(&self) -> impl Iterator<Item = &Arc<AskedCall>> {
+        self.questions.values()
+    }
+
+    /// A question about a single call.
+    #[must_use]
+    pub fn question(&self, id: QuestionId) -> Option<&Arc<AskedCall>> {
+        self.questions.get(&id)
+    }
+
+    /// The question about that call of a grant.
+    #[must_use]
+    pub fn question_about(&self, grant: GrantId, digest: &[u8; 32]) -> Option<&Arc<AskedCall>> {
+        let mut questions = self.questions.values();
+        questions.find(|asked| asked.grant == grant && asked.question.digest == *digest)
+    }
+
+    /// The lasting answer about that call of a grant.
+    #[must_use]
+    pub fn answer(&self, grant: GrantId, digest: &[u8; 32]) -> Option<&Arc<Answer>> {
+        self.answers.get(&(grant, *digest))
+    }
+
+    /// All lasting answers.
+    pub fn answers(&self) -> impl Iterator<Item = &Arc<Answer>> {
+        self.answers.values()
+    }
+
+    /// The lasting answers about calls of a grant.
+    pub fn answers_of(&self, grant: GrantId) -> impl Iterator<Item = &Arc<Answer>> {
+        self.answers
+            .range((grant, [0; 32])..)
+            .take_while(move |((owner, _), _)| *owner == grant)
+            .map(|(_, answer)| answer)
+    }
+
     /// The same book, with the rules that this program has for the providers it knows.
     #[must_use]
     pub fn with_rules_of_today(mut self) -> Self {
@@ -243,9 +284,7 @@ impl Book {
                     .grants_of(*agent)
                     .map(|grant| (grant.agent, grant.id))
                     .collect();
-                for grant in owned {
-                    self.grants.remove(&grant);
-                }
+                self.erase_grants(&owned);
                 self.agents.remove(agent);
             }
             Change::KeyPut(key) => {
@@ -263,9 +302,7 @@ impl Book {
             }
             Change::GrantErased { grant, .. } => {
                 let found = self.grants.keys().find(|(_, id)| id == grant).copied();
-                if let Some(found) = found {
-                    self.grants.remove(&found);
-                }
+                self.erase_grants(found.as_slice());
             }
             Change::RequestPut(request) => {
                 self.requests
@@ -273,6 +310,46 @@ impl Book {
             }
             Change::RequestErased(request) => {
                 self.requests.remove(request);
+            }
+            Change::QuestionPut(asked) => {
+                self.questions.insert(asked.id, Arc::new((**asked).clone()));
+            }
+            Change::QuestionErased(question) => {
+                self.questions.remove(question);
+            }
+            Change::AnswerPut { answer, .. } => {
+                self.answers
+                    .insert((answer.grant, answer.digest), Arc::new(answer.clone()));
+            }
+            Change::AnswerErased { answer, .. } => {
+                let found = self.answers().find(|known| known.id == *answer);
+                if let Some(found) = found.map(|answer| (answer.grant, answer.digest)) {
+                    self.answers.remove(&found);
+                }
+            }
+        }
+    }
+
+    /// What was asked and answered about calls goes with the grant that it was about.
+    fn erase_grants(&mut self, grants: &[(AgentId, GrantId)]) {
+        for key in grants {
+            self.grants.remove(key);
+            let (_, grant) = key;
+            let answered: Vec<_> = self
+                .answers_of(*grant)
+                .map(|answer| (*grant, answer.digest))
+                .collect();
+            for answer in answered {
+                self.answers.remove(&answer);
+            }
+            let about_it = |asked: &&Arc<AskedCall>| asked.grant == *grant;
+            let asked: Vec<_> = self
+                .questions()
+                .filter(about_it)
+                .map(|asked| asked.id)
+                .collect();
+            for question in asked {
+                self.questions.remove(&question);
             }
         }
     }
@@ -305,9 +382,7 @@ impl Book {
             .grants_for(connection)
             .map(|grant| (grant.agent, grant.id))
             .collect();
-        for grant in orphans {
-            self.grants.remove(&grant);
-        }
+        self.erase_grants(&orphans);
         self.erase_unreachable_locks(connection);
     }
 

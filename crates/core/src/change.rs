@@ -2,10 +2,12 @@
 //! after it was written, so that what is in memory is never ahead of what is on disk.
 
 use crate::agent::{Agent, Client};
+use crate::asking::{Answer, AskedCall};
 use crate::connection::{Connection, Tenant};
 use crate::grant::Grant;
 use crate::ids::{
-    AgentId, ConnectionId, FlightId, GrantId, KeyId, LockId, OutboxId, RequestId, TenantId,
+    AgentId, AnswerId, ConnectionId, FlightId, GrantId, KeyId, LockId, OutboxId, QuestionId,
+    RequestId, TenantId,
 };
 use crate::key::KeyRecord;
 use crate::lock::HeldLock;
@@ -153,4 +155,23 @@ pub enum Change {
     RequestPut(Box<ApprovalRequest>),
     /// An approval request is over and forgotten.
     RequestErased(RequestId),
+    /// A question about a single call. It stands in memory alone: its arguments may be private, and after a restart
+    /// the agent simply asks again.
+    QuestionPut(Box<AskedCall>),
+    /// A question is over and forgotten.
+    QuestionErased(QuestionId),
+    /// A lasting answer about a call. It goes with its grant.
+    AnswerPut {
+        /// The tenant of the grant.
+        tenant: TenantId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// A lasting answer was taken back.
+    AnswerErased {
+        /// The tenant.
+        tenant: TenantId,
+        /// The answer.
+        answer: AnswerId,
+    },
 }

@@ -59,6 +59,10 @@ identifier! {
     GrantId,
     /// An agent asking a person for a grant.
     RequestId,
+    /// An agent asking a person for a single call.
+    QuestionId,
+    /// A person's lasting answer about a call.
+    AnswerId,
     /// Doorward's own registration at a provider (RFC 7591).
     RegistrationId,
     /// One revocation still owed to a provider.

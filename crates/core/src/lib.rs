@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod alarm;
 pub mod api_path;
+pub mod asking;
 pub mod audit;
 pub mod book;
 pub mod change;

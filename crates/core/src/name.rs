@@ -108,8 +108,13 @@ impl ClaimedName {
 fn is_struck(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '<' | '>' | '&' | '"' | '\\' | '`')
-        // Zero-width, direction and other invisible formatting characters, and letters that are drawn as nothing.
-        || matches!(letter, '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        || is_invisible(letter)
+}
+
+/// Zero-width, direction and other invisible formatting characters, and letters that are drawn as nothing: with them
+/// a text looks like another one.
+pub(crate) fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
             | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
             | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
             | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')

@@ -3,13 +3,15 @@
 use crate::alarm::Alarm;
 use crate::audit::AuditEvent;
 use crate::change::Change;
-use crate::ids::{ConnectionId, RequestId};
+use crate::ids::{ConnectionId, QuestionId, RequestId};
 
 /// Something a person is told. The shell decides how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// An agent asks for a grant.
     ApprovalAsked(RequestId),
+    /// An agent asks for a single call.
+    CallAsked(QuestionId),
     /// A grant has ended at its provider.
     ReconnectNeeded(ConnectionId),
     /// A connection that had ended works again.

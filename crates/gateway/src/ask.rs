@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
 use doorward_broker::Handle;
+use doorward_broker::handle::Entry;
+use doorward_core::decide::calling::Question;
 use doorward_core::problem::{Code, Refusal};
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
@@ -19,6 +21,7 @@ use url::form_urlencoded;
 
 use crate::failure::OAuthError;
 use crate::guard::{MOST_BODY, payload_too_large};
+use crate::peer::{self, Peer};
 use crate::route::mcp::Memory;
 
 /// How long a body may take to arrive: it is small, and it comes from this machine.
@@ -44,10 +47,30 @@ pub(crate) struct Call {
     body: Body,
 }
 
+/// Asks a person about a call, and waits as long as the caller does. They are told which program makes it; where they
+/// have answered already, nobody looks for that.
+pub(crate) async fn ask_person(
+    entry: &Entry,
+    question: Question,
+    patience: Option<Duration>,
+    peer: Option<Peer>,
+) -> Result<(), Refusal> {
+    if let Some(answer) = entry.settled(&question) {
+        return answer;
+    }
+    let program = peer::program_at(peer).await;
+    entry.ask(question.by(program), patience).await
+}
+
 impl Call {
     pub(crate) fn new(gate: Arc<Gate>, request: Request) -> Self {
         let (head, body) = request.into_parts();
         Self { gate, head, body }
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        self.head.extensions.get::<Peer>().copied()
     }
 
     /// The address under which the client reached us: its `Host`, which the guard has checked.

@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../migrations/0001_first.sql")),
     (2, include_str!("../migrations/0002_flights.sql")),
     (3, include_str!("../migrations/0003_metrics_and_ends.sql")),
+    (4, include_str!("../migrations/0004_answers.sql")),
     (5, include_str!("../migrations/0005_locks.sql")),
 ];
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 use doorward_core::agent::{Agent, Client};
+use doorward_core::asking::{Always, Answer};
 use doorward_core::book::Book;
 use doorward_core::change::Change;
 use doorward_core::connection::{Connection, Mark, Tenant};
@@ -96,11 +97,13 @@ fn generation_or_none(row: &SqliteRow, column: &str) -> Result<Option<u64>, Stor
     found.map(|_| generation(row, column)).transpose()
 }
 
-fn hash(row: &SqliteRow, column: &str) -> Result<KeyHash, StoreError> {
+fn digest(row: &SqliteRow, column: &str) -> Result<[u8; 32], StoreError> {
     let bytes: &[u8] = row.try_get(column)?;
-    <[u8; 32]>::try_from(bytes)
-        .map(KeyHash::from_bytes)
-        .map_err(|error| unreadable(column, &error))
+    <[u8; 32]>::try_from(bytes).map_err(|error| unreadable(column, &error))
+}
+
+fn hash(row: &SqliteRow, column: &str) -> Result<KeyHash, StoreError> {
+    digest(row, column).map(KeyHash::from_bytes)
 }
 
 /// Reads the whole book.
@@ -158,6 +161,13 @@ pub(crate) async fn book(from: &mut SqliteConnection) -> Result<Book, StoreError
     .await?;
     all("SELECT * FROM requests", |row| {
         Ok(Change::RequestPut(Box::new(request(row)?)))
+    })
+    .await?;
+    all("SELECT * FROM answers", |row| {
+        Ok(Change::AnswerPut {
+            tenant: parsed(row, "tenant")?,
+            answer: answer(row)?,
+        })
     })
     .await?;
     Ok(book)
@@ -374,5 +384,20 @@ fn request(row: &SqliteRow) -> Result<ApprovalRequest, StoreError> {
         created_at: moment(row, "created_at")?,
         expires_at: moment(row, "expires_at")?,
         verdict: json(row, "verdict")?,
+    })
+}
+
+fn answer(row: &SqliteRow) -> Result<Answer, StoreError> {
+    Ok(Answer {
+        id: parsed(row, "id")?,
+        grant: parsed(row, "grant_id")?,
+        digest: digest(row, "digest")?,
+        what: row.try_get("what")?,
+        says: match row.try_get("says")? {
+            "allow" => Always::Allow,
+            "deny" => Always::Deny,
+            other => return Err(unreadable("says", &format!("{other:?} is no answer"))),
+        },
+        created_at: moment(row, "created_at")?,
     })
 }

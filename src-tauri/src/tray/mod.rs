@@ -113,7 +113,7 @@ impl Shown {
             View::Held(snapshot) => {
                 let snapshot: &Snapshot = snapshot;
                 lines.extend(connection_lines(snapshot));
-                let waiting = waiting_in_words(snapshot.requests.len());
+                let waiting = waiting_in_words(snapshot);
                 lines.extend(waiting.map(|text| Line::Item(text, Act::Approvals)));
                 if !snapshot.agents.is_empty() {
                     lines.push(Line::Rule);
@@ -168,8 +168,9 @@ fn health_in_words(health: &Health) -> &'static str {
     }
 }
 
-fn waiting_in_words(requests: usize) -> Option<String> {
-    match requests {
+/// What waits for a person's answer: agents that want to be let in, and calls.
+fn waiting_in_words(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.requests.len() + snapshot.questions.len() {
         0 => None,
         1 => Some("1 approval waits".to_owned()),
         more => Some(format!("{more} approvals wait")),
@@ -194,7 +195,7 @@ fn mark_of(snapshot: &Snapshot) -> (Mark, String) {
         let text = format!("{} needs you to reconnect", connection.name);
         return (Mark::NeedsYou, text);
     }
-    if let Some(text) = waiting_in_words(snapshot.requests.len()) {
+    if let Some(text) = waiting_in_words(snapshot) {
         return (Mark::NeedsYou, text);
     }
     let refused = snapshot
@@ -245,7 +246,7 @@ mod tests {
     use doorward_core::time::Timestamp;
 
     use super::*;
-    use crate::samples::{asked, connected, empty, with_agent};
+    use crate::samples::{asked, asks_to_call, connected, empty, with_agent};
 
     fn shown(snapshot: Snapshot) -> Shown {
         Shown::of(&View::Held(Box::new(snapshot)))
@@ -303,6 +304,10 @@ mod tests {
                 asked(with_agent(connected(Health::Connected), true)),
                 Mark::NeedsYou,
             ),
+            (
+                asks_to_call(connected(Health::Connected), "storage"),
+                Mark::NeedsYou,
+            ),
             (connected(ended()), Mark::NeedsYou),
         ];
         for (snapshot, mark) in cases {
@@ -338,6 +343,8 @@ mod tests {
                 "Quit Doorward"
             ]
         );
+        let both = asks_to_call(asked(connected(Health::Connected)), "storage");
+        assert!(texts(&shown(both)).contains(&"2 approvals wait"));
         let paused = shown(with_agent(connected(Health::Connected), true));
         assert!(texts(&paused).contains(&"Resume all agents"));
         assert_eq!(

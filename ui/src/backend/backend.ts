@@ -14,6 +14,8 @@ import type {
   Problem,
   Snapshot,
   Terms,
+  TypedLimits,
+  WrongLimit,
 } from './bindings.ts';
 
 export type Unlisten = () => void;
@@ -33,6 +35,13 @@ export interface Backend {
 
   approve(code: string, terms: Terms): Promise<string>;
   deny(code: string): Promise<void>;
+  /** Lets a call go on; resolves with what was called. */
+  allowCall(code: string, always: boolean): Promise<string>;
+  denyCall(code: string, always: boolean): Promise<string>;
+  /** Takes a lasting answer back. */
+  takeBack(answer: string): Promise<string>;
+  /** What of typed limits cannot be read. */
+  checkLimits(limits: TypedLimits): Promise<WrongLimit[]>;
   revokeAgent(agent: string): Promise<AgentRevoked>;
   setPaused(target: PauseTarget, paused: boolean): Promise<number>;
   /** A page of the audit log, the newest row first. */

@@ -251,6 +251,10 @@ agents: number,
  */
 requests: number, 
 /**
+ * How many questions about single calls wait.
+ */
+questions: number, 
+/**
  * How many revocations are owed to providers.
  */
 revocations_owed: number, 
@@ -349,6 +353,26 @@ last_error: string | null,
  */
 rates: Rates, };
 
+export type Always = "allow" | "deny";
+
+export type AnswerView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * The call, without its arguments.
+ */
+what: string, 
+/**
+ * What was said.
+ */
+says: Always, 
+/**
+ * When.
+ */
+created_at: Timestamp, };
+
 export type GrantView = { 
 /**
  * Its identifier.
@@ -369,7 +393,11 @@ policy: Policy,
 /**
  * How long it lasts.
  */
-lifetime: Lifetime, };
+lifetime: Lifetime, 
+/**
+ * What a person said for good about single calls, the newest first.
+ */
+answers: Array<AnswerView>, };
 
 export type AgentView = { 
 /**
@@ -443,6 +471,48 @@ created_at: Timestamp,
  */
 expires_at: Timestamp, };
 
+export type QuestionView = { 
+/**
+ * Its identifier.
+ */
+id: string, 
+/**
+ * The code that names it at a terminal.
+ */
+code: string, 
+/**
+ * What the agent calls itself.
+ */
+agent: string, 
+/**
+ * The connection it would use.
+ */
+connection: Name, 
+/**
+ * What is called: a method and a path, or a tool.
+ */
+what: string, 
+/**
+ * With what: the body or the arguments.
+ */
+arguments: string, 
+/**
+ * How many characters of it are not shown.
+ */
+unshown: number, 
+/**
+ * The program that calls, where it is known.
+ */
+program: Program | null, 
+/**
+ * When it asked.
+ */
+created_at: Timestamp, 
+/**
+ * When no answer becomes a refusal.
+ */
+expires_at: Timestamp, };
+
 export type ScopeOffer = { 
 /**
  * The word.
@@ -492,6 +562,10 @@ agents: Array<AgentView>,
  * The approval requests that wait.
  */
 requests: Array<RequestView>, 
+/**
+ * The questions about single calls that wait.
+ */
+questions: Array<QuestionView>, 
 /**
  * What can be connected.
  */
@@ -671,6 +745,38 @@ policy: Policy,
  */
 lifetime: LifetimeAsk | null, };
 
+export type TypedLimits = { 
+/**
+ * Only paths below these.
+ */
+paths: Array<string>, 
+/**
+ * Only these HTTP methods.
+ */
+methods: Array<string>, 
+/**
+ * Only these tools.
+ */
+tools: Array<string>, 
+/**
+ * A person is asked for these calls.
+ */
+ask: Array<string>, 
+/**
+ * These calls are denied.
+ */
+deny: Array<string>, };
+
+export type WrongLimit = { 
+/**
+ * The field, by its name in [`TypedLimits`].
+ */
+field: string, 
+/**
+ * What is the matter with the first such line of it.
+ */
+message: string, };
+
 export type PauseTarget = { "agent": string } | { "connection": Name } | "all_agents";
 
 export type Problem = { 
@@ -699,6 +805,6 @@ page: Page,
  */
 connection?: string, 
 /**
- * The identifier of an approval request.
+ * The identifier of an approval request, or of a question about a call.
  */
 request?: string, };

@@ -9,6 +9,7 @@ import type {
   Policy,
   Problem,
   ProviderOffer,
+  QuestionView,
   RequestView,
   Snapshot,
   Status,
@@ -68,6 +69,7 @@ export function status(changes: Partial<Status> = {}): Status {
     halted: 0,
     agents: 0,
     requests: 0,
+    questions: 0,
     revocations_owed: 0,
     tokens_unsaved: 0,
     locks: [],
@@ -81,6 +83,7 @@ function snapshot(parts: Partial<Omit<Snapshot, 'status'>> & { status?: Partial<
     connections: parts.connections ?? [],
     agents: parts.agents ?? [],
     requests: parts.requests ?? [],
+    questions: parts.questions ?? [],
     providers: parts.providers ?? [FASTIO],
     status: status(parts.status),
   });
@@ -88,7 +91,7 @@ function snapshot(parts: Partial<Omit<Snapshot, 'status'>> & { status?: Partial<
 
 /** The same snapshot, its status counting what is in it. */
 export function counted(snapshot: Snapshot): Snapshot {
-  const { connections, agents, requests } = snapshot;
+  const { connections, agents, requests, questions } = snapshot;
   return {
     ...snapshot,
     agents: agents.map((agent) => ({
@@ -105,6 +108,7 @@ export function counted(snapshot: Snapshot): Snapshot {
       need_reconnect: connections.filter(({ health, name }) => health.state === 'reconnect_required' && name !== 'going').length,
       agents: agents.length,
       requests: requests.length,
+      questions: questions.length,
     },
   };
 }
@@ -142,6 +146,7 @@ export function grant(name: string, changes: Partial<GrantView> = {}): GrantView
     doors: ['proxy'],
     policy: NO_LIMITS,
     lifetime: 'until_revoked',
+    answers: [],
     ...changes,
   };
 }
@@ -201,6 +206,22 @@ export function request(now: number, name: string, code: string, changes: Partia
   };
 }
 
+export function question(now: number, agent: string, code: string, changes: Partial<QuestionView> = {}): QuestionView {
+  return {
+    id: `question-${code.toLowerCase()}`,
+    code,
+    agent,
+    connection: 'fastio',
+    what: 'storage',
+    arguments: JSON.stringify({ action: 'delete', profile_type: 'workspace', profile_id: '4190267351234567890', node_id: '2b7qz' }, null, 2),
+    unshown: 0,
+    program: null,
+    created_at: now - 8 * SECOND,
+    expires_at: now + 9 * MINUTE + 52 * SECOND,
+    ...changes,
+  };
+}
+
 const LONG = 'An agent with a name as long as a name may be, and not a bit more';
 
 function many(now: number): Snapshot {
@@ -241,7 +262,23 @@ function many(now: number): Snapshot {
       }),
     ],
     agents: [
-      agent(now, 'Tidy'),
+      agent(now, 'Tidy', {
+        grants: [
+          grant('fastio', {
+            policy: {
+              ...NO_LIMITS,
+              ask_each_time: true,
+              ask: ['POST /workspace/', 'tool storage(action=delete|move)'],
+              deny: ['* /org/'],
+              may_manage_sign_in: true,
+            },
+            answers: [
+              { id: 'answer-1', what: 'storage', says: 'allow', created_at: now - 5 * MINUTE },
+              { id: 'answer-2', what: `DELETE /workspace/4190267351234567890/${'deep/'.repeat(12)}`, says: 'deny', created_at: now - 2 * DAY },
+            ],
+          }),
+        ],
+      }),
       agent(now, LONG, {
         tenant: 'a-customer-with-a-long-name',
         grants: [grant('a-name-as-long-as-a-name-may-be-40-chars', { policy: limited, lifetime: { until: now + 50 * MINUTE } })],
@@ -283,6 +320,20 @@ function many(now: number): Snapshot {
         lock(now, LONG, 'another-node', { connection: 'a-name-as-long-as-a-name-may-be-40-chars' }),
       ],
     },
+    questions: [question(now, 'Tidy', 'HJKL-MNPQ'), longCall(now)],
+  });
+}
+
+/** A body that is longer than a window, with letters that want to be markup. */
+function longCall(now: number): QuestionView {
+  const lines = Array.from({ length: 160 }, (_, nth) => `  "line-${nth + 1}": "<b>${'long words '.repeat(nth % 9)}</b>",`);
+  return question(now, LONG, 'LMNP-QRST', {
+    connection: 'a-name-as-long-as-a-name-may-be-40-chars',
+    what: `POST /workspace/4190267351234567890/storage/${'a-folder-in-a-folder/'.repeat(6)}create/?name=Report%20of%20the%20year`,
+    arguments: `{\n${lines.join('\n')}\n  "unbroken": "${'x'.repeat(400)}"\n}`,
+    unshown: 5120,
+    program: request(now, '', '').program,
+    expires_at: now + 55 * SECOND,
   });
 }
 
@@ -355,6 +406,13 @@ export const SCENES: Record<string, (now: number) => Snapshot | Problem> = {
       agents: [agent(now, 'Tidy')],
       requests: [request(now, 'My agent', 'BCDF-GHJK', { expires_at: now + 3 * SECOND })],
     }),
+  call: (now) =>
+    snapshot({
+      connections: [connection(now, 'fastio')],
+      agents: [agent(now, 'Tidy')],
+      questions: [question(now, 'Tidy', 'HJKL-MNPQ')],
+    }),
+  'long-call': (now) => snapshot({ connections: [connection(now, 'fastio')], agents: [agent(now, LONG)], questions: [longCall(now)] }),
   many,
   errors: healths,
   paused: (now) =>

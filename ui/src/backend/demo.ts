@@ -20,7 +20,7 @@ import type {
   Terms,
 } from './bindings.ts';
 import { activity, activityPage } from './demo-activity.ts';
-import { agent, connection, counted, grant, request, SCENES } from './demo-data.ts';
+import { agent, connection, counted, grant, question, request, SCENES } from './demo-data.ts';
 
 interface Consent {
   started: ConsentStarted;
@@ -36,7 +36,7 @@ export interface Demo {
   calls: { command: string; argument: unknown }[];
 }
 
-const MAKERS = { agent, connection, grant, request };
+const MAKERS = { agent, connection, grant, question, request };
 
 const REFUSED: Record<string, [message: string, hint: string]> = {
   provider_unavailable: ['Fast.io does not answer.', 'Try again in a while; nothing was changed.'],
@@ -131,6 +131,17 @@ export function openDemo(query: URLSearchParams): Backend {
       throw { code: 'request_unknown', message, hint } satisfies Problem;
     }
     return found;
+  }
+
+  /** A call is answered: it waits no longer. */
+  function answerCall(code: string): string {
+    const found = known().questions.find((question) => question.code === code);
+    if (found === undefined) {
+      const [message, hint] = REFUSED['request_unknown']!;
+      throw { code: 'request_unknown', message, hint } satisfies Problem;
+    }
+    put({ questions: known().questions.filter(({ id }) => id !== found.id) });
+    return found.what.split('?')[0]!;
   }
 
   function letIn(asked: RequestView, terms: Terms): string {
@@ -231,6 +242,33 @@ export function openDemo(query: URLSearchParams): Backend {
       command('deny', code, () => {
         const denied = waiting(code);
         put({ requests: known().requests.filter(({ id }) => id !== denied.id) });
+      }),
+    allowCall: (code, always) => command('allow_call', { code, always }, () => answerCall(code)),
+    denyCall: (code, always) => command('deny_call', { code, always }, () => answerCall(code)),
+    takeBack: (id) =>
+      command('take_back', id, () => {
+        const answers = known().agents.flatMap(({ grants }) => grants.flatMap(({ answers }) => answers));
+        const agents = known().agents.map((agent) => ({
+          ...agent,
+          grants: agent.grants.map((grant) => ({ ...grant, answers: grant.answers.filter((answer) => answer.id !== id) })),
+        }));
+        put({ agents });
+        return answers.find((answer) => answer.id === id)?.what ?? '';
+      }),
+    // Not the program's whole grammar: enough to be refused by.
+    checkLimits: (limits) =>
+      command('check_limits', limits, () => {
+        const calls = (typed: string[]) => typed.find((text) => !/^(tool \S|[A-Z,*-]+ \/)/.test(text));
+        const wrong: [string, string | undefined, string][] = [
+          ['paths', limits.paths.find((text) => !text.startsWith('/')), 'its path does not begin with a slash'],
+          ['methods', limits.methods.find((text) => !/^[A-Z-]+$/.test(text)), 'methods stand in capitals, with commas between them'],
+          ['tools', limits.tools.find((text) => text.includes('(') && !text.endsWith(')')), 'its bracket is not closed'],
+          ['ask', calls(limits.ask), 'it needs a method, or `*`, and a path'],
+          ['deny', calls(limits.deny), 'it needs a method, or `*`, and a path'],
+        ];
+        return wrong.flatMap(([field, text, why]) =>
+          text === undefined ? [] : [{ field, message: `"${text}" is no pattern of calls: ${why}.` }],
+        );
       }),
     revokeAgent: (id) =>
       command('revoke_agent', id, () => {

@@ -22,6 +22,10 @@ export const tauriBackend: Backend = {
 
   approve: (code, terms) => invoke('approve', { code, terms }),
   deny: (code) => invoke('deny', { code }),
+  allowCall: (code, always) => invoke('allow_call', { code, always }),
+  denyCall: (code, always) => invoke('deny_call', { code, always }),
+  takeBack: (answer) => invoke('take_back', { answer }),
+  checkLimits: (limits) => invoke('check_limits', { limits }),
   revokeAgent: (agent) => invoke('revoke_agent', { agent }),
   setPaused: (target, paused) => invoke('set_paused', { target, paused }),
   activity: (ask) => invoke('activity', { ask }),

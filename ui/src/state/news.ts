@@ -2,11 +2,15 @@
 
 import type { Snapshot } from '../backend/bindings.ts';
 import { healthInWords } from '../words/health.ts';
+import { doing } from '../words/waiting.ts';
 
 export function news(before: Snapshot, after: Snapshot): string[] {
   const told: string[] = [];
   for (const request of after.requests) {
     if (!before.requests.some(({ id }) => id === request.id)) told.push(`${request.name} asks for approval.`);
+  }
+  for (const question of after.questions) {
+    if (!before.questions.some(({ id }) => id === question.id)) told.push(`${question.agent} asks to ${doing(question.what)}.`);
   }
   for (const connection of after.connections) {
     const older = before.connections.find(({ id }) => id === connection.id);

@@ -47,7 +47,7 @@ export function doorsInWords(doors: readonly Door[]): string {
   return doors.length === 1 ? `the ${doors[0]} door` : `the ${list([...doors].sort())} doors`;
 }
 
-/** The limits, one each; none where there is none. */
+/** What a policy says, one thing each; none where it says nothing. */
 export function limitsInWords(policy: Policy): string[] {
   const limits: string[] = [];
   if (policy.read_only) limits.push('reading only');
@@ -58,6 +58,9 @@ export function limitsInWords(policy: Policy): string[] {
     limits.push(`only the ${tools} ${list(policy.tools.map(plain))}`);
   }
   if (policy.ask_each_time) limits.push('asking you each time');
+  if (policy.ask.length > 0) limits.push(`asking you before ${list(policy.ask.map(plain))}`);
+  if (policy.deny.length > 0) limits.push(`never ${list(policy.deny.map(plain))}`);
+  if (policy.may_manage_sign_in) limits.push('may make and manage keys and sessions');
   return limits;
 }
 
@@ -88,6 +91,12 @@ export function handsOutTokens(grants: readonly GrantView[], connection: string)
 export function typedList(text: string): string[] {
   const items = text.split(/[\n,]/).map((item) => item.trim());
   return [...new Set(items.filter((item) => item !== ''))];
+}
+
+/** Lines that a person typed as a list, where a comma may stand within one. */
+export function typedLines(text: string): string[] {
+  const lines = text.split('\n').map((line) => line.trim());
+  return [...new Set(lines.filter((line) => line !== ''))];
 }
 
 /** A name for a connection or a tenant, as the core takes it. */

@@ -78,6 +78,7 @@ impl Actor {
             halted,
             agents: book.agents().count(),
             requests: book.requests().filter(waits).count(),
+            questions: book.questions().filter(|asked| asked.waits(now)).count(),
             revocations_owed: book.outbox().count(),
             tokens_unsaved: self.unsaved.len(),
             locks: self.lock_views(),

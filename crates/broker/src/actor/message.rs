@@ -17,6 +17,9 @@ use doorward_core::problem::Refusal;
 use doorward_core::secret::{Passphrase, Pin};
 use doorward_core::token_reply::TokenSet;
 
+use doorward_core::asking::Reply as Said;
+
+use super::asking::CallAsk;
 use super::connecting::Prepared;
 use super::{Actor, LockMessage, reply};
 use crate::courier::Flown;
@@ -26,7 +29,7 @@ use crate::handle::{
 };
 use crate::views::{
     ActivityAsk, ActivityPage, AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified,
-    ConnectionView, ConsentStarted, Disconnected, RequestView, Status, TokenAnswer,
+    ConnectionView, ConsentStarted, Disconnected, QuestionView, RequestView, Status, TokenAnswer,
 };
 
 /// What the mailbox takes.
@@ -73,11 +76,18 @@ pub(crate) enum AgentMessage {
         reply: Reply<TokenAnswer>,
     },
     /// A token that can be sent is wanted, for the proxy door.
-    Renew { renewal: Renewal, reply: Reply<()> },
+    Renew {
+        renewal: Renewal,
+        reply: Reply<()>,
+    },
     /// A token ends soon, and nobody waits for the next.
-    RenewSoon { connection: ConnectionId },
+    RenewSoon {
+        connection: ConnectionId,
+    },
     /// A page sent a person here, to answer for a connection.
-    WindowWanted { connection: ConnectionId },
+    WindowWanted {
+        connection: ConnectionId,
+    },
     Register {
         name: ClaimedName,
         redirect_uris: Vec<String>,
@@ -99,6 +109,7 @@ pub(crate) enum AgentMessage {
         hash: KeyHash,
         reply: Reply<()>,
     },
+    AskCall(Box<CallAsk>),
 }
 
 impl From<AgentMessage> for Message {
@@ -176,6 +187,24 @@ pub(crate) enum PersonMessage {
     Deny {
         code: String,
         reply: Reply<()>,
+    },
+    Questions {
+        reply: Reply<Vec<QuestionView>>,
+    },
+    AllowCall {
+        code: String,
+        said: Said,
+        proof: Proof,
+        reply: Reply<String>,
+    },
+    DenyCall {
+        code: String,
+        said: Said,
+        reply: Reply<String>,
+    },
+    TakeBack {
+        answer: String,
+        reply: Reply<String>,
     },
     RevokeAgent {
         agent: String,
@@ -285,6 +314,7 @@ impl Actor {
                 hash,
                 reply: to,
             } => reply(to, self.revoke_key(&caller, &hash).await),
+            AgentMessage::AskCall(ask) => self.ask_call(*ask).await,
         }
     }
 
@@ -331,6 +361,21 @@ impl Actor {
                 reply: to,
             } => reply(to, self.approve(&code, terms, proof).await),
             PersonMessage::Deny { code, reply: to } => reply(to, self.deny(&code).await),
+            PersonMessage::Questions { reply: to } => reply(to, self.questions()),
+            PersonMessage::AllowCall {
+                code,
+                said,
+                proof,
+                reply: to,
+            } => reply(to, self.allow_call(&code, said, proof).await),
+            PersonMessage::DenyCall {
+                code,
+                said,
+                reply: to,
+            } => reply(to, self.deny_call(&code, said).await),
+            PersonMessage::TakeBack { answer, reply: to } => {
+                reply(to, self.take_back(&answer).await);
+            }
             PersonMessage::RevokeAgent { agent, reply: to } => {
                 reply(to, self.revoke_agent(&agent).await);
             }

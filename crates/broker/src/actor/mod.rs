@@ -5,6 +5,7 @@
 //! on disk: [`Actor::carry_out`] writes a plan, then applies it, then publishes, then does what else it says.
 
 mod adopting;
+mod asking;
 mod connecting;
 mod consents;
 mod flights;
@@ -35,6 +36,7 @@ use doorward_core::time::Timestamp;
 use doorward_store::{Spool, Store};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use asking::CallAsk;
 pub(crate) use locks::LockMessage;
 pub(crate) use message::{AgentMessage, Message, PersonMessage};
 
@@ -67,6 +69,8 @@ pub(crate) struct Actor {
     /// Fresh tokens that the store could not take.
     unsaved: Vec<Unsaved>,
     polls: HashMap<RequestId, Timestamp>,
+    /// Callers that wait for a person's answer.
+    waiting: asking::Waiting,
     revocations: HashSet<OutboxId>,
     revocation_waiters: HashMap<ConnectionId, Vec<oneshot::Sender<bool>>>,
     /// Locks that are being given back.
@@ -116,6 +120,7 @@ impl Actor {
             ended_consents: HashMap::new(),
             unsaved: Vec::new(),
             polls: HashMap::new(),
+            waiting: HashMap::new(),
             revocations: HashSet::new(),
             revocation_waiters: HashMap::new(),
             returning: HashSet::new(),
@@ -144,7 +149,10 @@ impl Actor {
             }
             tokio::select! {
                 message = mailbox.recv() => match message {
-                    Some(message) => self.handle(message).await,
+                    Some(message) => {
+                        self.handle(message).await;
+                        self.end_questions().await;
+                    }
                     None => break,
                 },
                 () = tokio::time::sleep(rest) => {}
@@ -280,7 +288,11 @@ impl Actor {
             | Change::AgentPut(_)
             | Change::AgentErased { .. }
             | Change::RequestPut(_)
-            | Change::RequestErased(_) => {}
+            | Change::RequestErased(_)
+            | Change::QuestionPut(_)
+            | Change::QuestionErased(_)
+            | Change::AnswerPut { .. }
+            | Change::AnswerErased { .. } => {}
         }
     }
 

@@ -84,13 +84,14 @@ impl Actor {
         })
     }
 
-    fn unused_user_code(&self) -> String {
+    /// No code names two things that a person could answer.
+    pub(super) fn unused_user_code(&self) -> String {
         loop {
             let code = user_code(random::bytes());
-            if !self
-                .book()
-                .requests()
-                .any(|request| request.user_code == code)
+            let mut requests = self.book().requests();
+            let mut questions = self.book().questions();
+            if !requests.any(|request| request.user_code == code)
+                && !questions.any(|asked| asked.user_code == code)
             {
                 return code;
             }
@@ -298,7 +299,7 @@ impl Actor {
     }
 
     /// Whether a person is there. This is the one place where an approval's proof is checked.
-    async fn check_proof(&self, proof: Proof) -> Result<(), Refusal> {
+    pub(super) async fn check_proof(&self, proof: Proof) -> Result<(), Refusal> {
         let pin = match (self.config.approval, proof) {
             (ApprovalRoom::Window, Proof::Window) => return Ok(()),
             (ApprovalRoom::Window, Proof::Pin(_)) => {

@@ -103,6 +103,7 @@ impl Actor {
                             doors: grant.rights.doors().to_vec(),
                             policy: grant.rights.policy().clone(),
                             lifetime: grant.lifetime,
+                            answers: self.answers_of(grant.id),
                         })
                     });
                 let last_use = |key: &KeyRecord| {

@@ -56,6 +56,7 @@ impl Actor {
                     .filter(|request| request.verdict == Verdict::Waiting)
                     .map(|request| request.expires_at),
             )
+            .chain(book.questions().map(|asked| asked.expires_at))
             .chain(ends)
             .chain(to_tell)
             .chain(refresh)
@@ -83,6 +84,7 @@ impl Actor {
         if let Err(refusal) = self.carry_out(swept).await {
             tracing::error!(%refusal, "what is old could not be swept");
         }
+        self.end_questions().await;
         self.work_outbox().await;
         self.work_locks().await;
         self.tell_ends().await;

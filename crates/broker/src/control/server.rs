@@ -146,6 +146,18 @@ pub async fn answer(handle: &Handle, request: Request) -> Zeroizing<String> {
                 .await,
         ),
         Request::Deny { code } => encode(&handle.deny(code).await),
+        Request::Questions => encode(&handle.questions().await),
+        Request::AllowCall {
+            code,
+            always,
+            pin: text,
+        } => encode(
+            &handle
+                .allow_call(code, always, Proof::Pin(pin(&text)))
+                .await,
+        ),
+        Request::DenyCall { code, always } => encode(&handle.deny_call(code, always).await),
+        Request::TakeBack { answer } => encode(&handle.take_back(answer).await),
         Request::RevokeAgent { agent } => encode(&handle.revoke_agent(agent).await),
         Request::SetPaused { target, paused } => encode(&handle.set_paused(target, paused).await),
         Request::SetPin { before, pin: text } => {

@@ -205,6 +205,29 @@ pub enum Request {
         /// The code of the request.
         code: String,
     },
+    /// `Vec<QuestionView>`
+    Questions,
+    /// What was called, as text.
+    AllowCall {
+        /// The code of the question.
+        code: String,
+        /// Whether every such call is allowed.
+        always: bool,
+        /// The approval PIN.
+        pin: SecretText,
+    },
+    /// What was called, as text.
+    DenyCall {
+        /// The code of the question.
+        code: String,
+        /// Whether every such call is denied.
+        always: bool,
+    },
+    /// What the answer was about, as text.
+    TakeBack {
+        /// The answer, by the beginning of its identifier.
+        answer: String,
+    },
     /// `AgentRevoked`
     RevokeAgent {
         /// The agent, by name or the beginning of its identifier.

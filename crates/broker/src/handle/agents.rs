@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_core::decide::asking;
 use doorward_core::decide::calling::Question;
 use doorward_core::decide::locking::LockNews;
 use doorward_core::decide::serving::{self, Caller};
@@ -14,7 +15,7 @@ use doorward_core::secret::{AccessToken, DeviceCode};
 use doorward_core::time::Timestamp;
 
 use super::Handle;
-use crate::actor::{AgentMessage, LockMessage};
+use crate::actor::{AgentMessage, CallAsk, LockMessage};
 use crate::metrics::Metrics;
 use crate::views::{AgentConnection, TokenAnswer};
 
@@ -184,8 +185,8 @@ impl Handle {
         }
     }
 
-    /// Asks a person whether this one call may go on, and waits for the answer as long as the caller does.
-    #[expect(clippy::unused_async, reason = "asking takes as long as a person does")]
+    /// Asks a person whether this one call may go on, and waits for the answer as long as the caller does. What a
+    /// person said for good is found in the published copy.
     pub async fn ask_person(
         &self,
         caller: &Caller,
@@ -193,16 +194,33 @@ impl Handle {
         question: Question,
         patience: Option<Duration>,
     ) -> Result<(), Refusal> {
-        let _ = (caller, patience);
-        Err(Refusal::new(
-            Code::ApprovalPending,
-            format!(
-                "A person has to allow `{}` for `{connection}` first.",
-                question.what
-            ),
-            "Ask again in a while: the same call goes on once a person has allowed it in Doorward.",
-        )
-        .retry_after(Duration::from_secs(10)))
+        if let Some(answer) = self.settled_call(caller, connection, &question) {
+            return answer;
+        }
+        let pending = asking::pending(&question, connection);
+        let asked = self.ask(|reply| {
+            AgentMessage::AskCall(Box::new(CallAsk {
+                caller: caller.clone(),
+                connection: connection.clone(),
+                question,
+                reply,
+            }))
+        });
+        let patience = patience.unwrap_or(DEFAULT_PATIENCE);
+        let heard = tokio::time::timeout(patience, asked).await;
+        heard.unwrap_or(Err(pending))
+    }
+
+    /// What a person has said about a call already, where nothing has to be written for it.
+    pub(crate) fn settled_call(
+        &self,
+        caller: &Caller,
+        connection: &Name,
+        question: &Question,
+    ) -> Option<Result<(), Refusal>> {
+        let published = self.shared.published.load();
+        let settled = published.settled_call(self.now(), caller, connection, question);
+        settled.unwrap_or_else(|refusal| Some(Err(refusal)))
     }
 
     /// An agent's call did something with a lock at the provider. Once this has answered it is remembered, so whoever

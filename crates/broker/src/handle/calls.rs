@@ -219,6 +219,13 @@ impl Entry {
         upstream::hear(&self.handle, &self.lease, heard).await;
     }
 
+    /// What a person has said about a call already, where it need not be asked again.
+    #[must_use]
+    pub fn settled(&self, question: &Question) -> Option<Result<(), Refusal>> {
+        let (caller, name) = (&self.lease.caller, &self.lease.connection.name);
+        self.handle.settled_call(caller, name, question)
+    }
+
     /// Asks a person about a call.
     pub async fn ask(&self, question: Question, patience: Option<Duration>) -> Result<(), Refusal> {
         let name = &self.lease.connection.name;

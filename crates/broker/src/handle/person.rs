@@ -1,5 +1,6 @@
 //! For the person, through the control socket or the window.
 
+use doorward_core::asking::Reply as Said;
 use doorward_core::grant::{Door, Policy};
 use doorward_core::name::{ClaimedName, Name};
 use doorward_core::problem::Refusal;
@@ -9,7 +10,7 @@ use super::Handle;
 use crate::actor::{LockMessage, PersonMessage};
 use crate::views::{
     ActivityAsk, ActivityPage, AgentAdded, AgentRevoked, AgentView, AuditRowView, AuditVerified,
-    ConnectionView, ConsentStarted, Disconnected, LockView, RequestView, Status,
+    ConnectionView, ConsentStarted, Disconnected, LockView, QuestionView, RequestView, Status,
 };
 
 /// What a person asks to connect.
@@ -207,6 +208,41 @@ impl Handle {
     /// Denies a request.
     pub async fn deny(&self, code: String) -> Result<(), Refusal> {
         self.ask(|reply| PersonMessage::Deny { code, reply }).await
+    }
+
+    /// The questions about single calls that wait.
+    pub async fn questions(&self) -> Result<Vec<QuestionView>, Refusal> {
+        self.ask(|reply| PersonMessage::Questions { reply }).await
+    }
+
+    /// Allows a call: the next such one, or every one. Returns what was called.
+    pub async fn allow_call(
+        &self,
+        code: String,
+        always: bool,
+        proof: Proof,
+    ) -> Result<String, Refusal> {
+        let said = if always { Said::Always } else { Said::Once };
+        self.ask(|reply| PersonMessage::AllowCall {
+            code,
+            said,
+            proof,
+            reply,
+        })
+        .await
+    }
+
+    /// Denies a call: for ten minutes, or for good. Returns what was called.
+    pub async fn deny_call(&self, code: String, always: bool) -> Result<String, Refusal> {
+        let said = if always { Said::DenyAlways } else { Said::Deny };
+        self.ask(|reply| PersonMessage::DenyCall { code, said, reply })
+            .await
+    }
+
+    /// Takes a lasting answer back, by its identifier or the beginning of it. Returns what it was about.
+    pub async fn take_back(&self, answer: String) -> Result<String, Refusal> {
+        self.ask(|reply| PersonMessage::TakeBack { answer, reply })
+            .await
     }
 
     /// Revokes an agent, named or by the beginning of its identifier.

@@ -6,6 +6,7 @@
 
 mod agents;
 mod approval;
+mod asking;
 mod consent;
 mod control;
 mod courier;

@@ -9,7 +9,7 @@ use doorward_core::name::ClaimedName;
 use doorward_core::time::Timestamp;
 
 use super::locks;
-use crate::args::{AgentsAdd, Limits, Revoke};
+use crate::args::{AgentsAdd, Revoke};
 use crate::failure::{Failure, Outcome};
 use crate::link::Context;
 use crate::pin::with_pin;
@@ -89,7 +89,7 @@ fn grant_in_words(now: Timestamp, grant: &GrantView) -> String {
     }
 }
 
-/// What a policy holds back; nothing where it holds nothing back.
+/// What a policy says; nothing where it says nothing.
 pub(super) fn limits_in_words(policy: &Policy) -> String {
     let mut limits = Vec::new();
     if policy.read_only {
@@ -107,17 +107,16 @@ pub(super) fn limits_in_words(policy: &Policy) -> String {
     if policy.ask_each_time {
         limits.push("asking each time".to_owned());
     }
-    limits.join(", ")
-}
-
-/// What flags say of limits.
-pub(super) fn policy(limits: &Limits) -> Policy {
-    Policy {
-        read_only: limits.read_only,
-        path_prefixes: limits.path.clone(),
-        tools: limits.tool.clone(),
-        ..Policy::default()
+    if !policy.ask.is_empty() {
+        limits.push(format!("asking before {}", words::list(&policy.ask)));
     }
+    if !policy.deny.is_empty() {
+        limits.push(format!("never {}", words::list(&policy.deny)));
+    }
+    if policy.may_manage_sign_in {
+        limits.push("may make and manage keys and sessions".to_owned());
+    }
+    limits.join(", ")
 }
 
 /// A lifetime as a person is told it before giving something.
@@ -142,7 +141,7 @@ pub(super) async fn add(context: &mut Context, ask: AgentsAdd) -> Outcome {
     let Some(connection) = ask.connection else {
         return add_metrics_reader(context, &ask.name, lifetime).await;
     };
-    let policy = policy(&ask.limits);
+    let policy = Policy::from(&ask.limits.policy);
     let rights = Rights::new(
         ask.door.into_iter().map(Door::from).collect(),
         policy.clone(),

@@ -5,16 +5,18 @@
 
 use doorward_broker::control::{self, Request, TermsAsk};
 use doorward_broker::handle::LifetimeAsk;
-use doorward_broker::views::RequestView;
+use doorward_broker::views::{QuestionView, RequestView};
 use doorward_broker::{Clock as _, SystemClock};
-use doorward_core::grant::{Door, Rights};
+use doorward_core::grant::{Door, Policy, Rights};
 use doorward_core::name::Name;
 use doorward_core::pairing::{Program, Wanted, normalised_user_code};
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::time::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 
-use super::agents::{lifetime_in_words, limits_or_none, policy};
+use super::agents::{lifetime_in_words, limits_or_none};
+use super::calls;
 use crate::args::{Approve, Deny};
 use crate::failure::{Failure, Outcome};
 use crate::link::{Context, Link};
@@ -22,22 +24,45 @@ use crate::pin::with_pin;
 use crate::terminal::Terminal;
 use crate::words::{self, moment, plain};
 
+/// What an agent asks a person for.
+#[derive(Serialize)]
+#[serde(tag = "asks_for", rename_all = "snake_case")]
+enum Waiting {
+    /// To be let in.
+    Access(RequestView),
+    /// To make a single call.
+    Call(QuestionView),
+}
+
 pub(super) async fn list(context: &mut Context) -> Outcome {
     let mut link = context.running_required().await?;
     let requests: Vec<RequestView> = link.ask(Request::Requests).await?;
+    let questions: Vec<QuestionView> = link.ask(Request::Questions).await?;
+    let requests = requests.into_iter().map(Waiting::Access);
+    let waiting: Vec<_> = requests
+        .chain(questions.into_iter().map(Waiting::Call))
+        .collect();
     let now = SystemClock.now();
     context
         .output
-        .answer(&requests, |requests| listed(now, requests))
+        .answer(&waiting, |waiting| listed(now, waiting))
 }
 
-fn listed(now: Timestamp, requests: &[RequestView]) -> String {
-    if requests.is_empty() {
-        return "No agent is waiting for approval.".to_owned();
+fn listed(now: Timestamp, waiting: &[Waiting]) -> String {
+    if waiting.is_empty() {
+        return "No agent is waiting for your answer.".to_owned();
     }
-    let each = requests.iter().map(|request| who_asks(now, request));
+    let each = waiting.iter().map(|one| match one {
+        Waiting::Access(request) => who_asks(now, request),
+        Waiting::Call(question) => calls::what_is_asked(now, question),
+    });
     let mut text = each.collect::<Vec<_>>().join("\n");
-    text.push_str("\nCompare the code with the one the agent shows, then: `doorward approve CODE` or `doorward deny CODE`.");
+    if waiting.iter().any(|one| matches!(one, Waiting::Access(_))) {
+        text.push_str("\nCompare the code with the one the agent shows, then: `doorward approve CODE` or `doorward deny CODE`.");
+    }
+    if waiting.iter().any(|one| matches!(one, Waiting::Call(_))) {
+        text.push_str("\nAnswer a call with `doorward approve CODE` or `doorward deny CODE`; with `--always` for every such call.");
+    }
     text
 }
 
@@ -50,7 +75,7 @@ fn who_asks(now: Timestamp, request: &RequestView) -> String {
     format!("{}\n{}", plain(&request.code), words::facts(&facts))
 }
 
-fn program_in_words(program: Option<&Program>) -> Vec<(&'static str, String)> {
+pub(super) fn program_in_words(program: Option<&Program>) -> Vec<(&'static str, String)> {
     let Some(program) = program else {
         return vec![(
             "program",
@@ -74,10 +99,15 @@ pub(super) async fn approve(context: &mut Context, ask: Approve) -> Outcome {
     context.check_terminal_approves()?;
     let terminal = Terminal::required("Approving")?;
     doorward_host::hardening::forbid_looking_in();
+    if let Some(question) = calls::waiting(&mut link, &ask.code).await? {
+        check_is_about_a_call(&ask)?;
+        return calls::allow(context, (&mut link, &terminal), &question, ask.always).await;
+    }
     let request = waiting(&mut link, &ask.code).await?;
+    check_not_always(ask.always)?;
     let lifetime = LifetimeAsk::from(ask.limits.lifetime.unwrap_or_default());
     let doors: Vec<Door> = ask.door.iter().copied().map(Door::from).collect();
-    let policy = policy(&ask.limits);
+    let policy = Policy::from(&ask.limits.policy);
     let given = given(&request, ask.connection.as_ref(), &doors)?;
     for (_, doors) in &given {
         // Refused before the PIN is asked for, not after.
@@ -117,6 +147,33 @@ pub(super) async fn approve(context: &mut Context, ask: Approve) -> Outcome {
             plain(&scope)
         )
     })
+}
+
+/// A call is what it is: it can be allowed or not, and nothing about it can be changed.
+fn check_is_about_a_call(ask: &Approve) -> Outcome {
+    let is_plain = ask.connection.is_none()
+        && ask.door.is_empty()
+        && ask.limits.lifetime.is_none()
+        && ask.limits.policy.is_empty();
+    if is_plain {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "usage",
+        "That code is about a single call, which has no connection, door, lifetime or limits to choose.",
+        "`doorward approve CODE` lets it go on, `--always` every such call.",
+    ))
+}
+
+fn check_not_always(always: bool) -> Outcome {
+    if always {
+        return Err(Failure::new(
+            "usage",
+            "`--always` is about single calls, and that code is about an agent that asks to be let in.",
+            "Leave it out. `--lifetime` says for how long an agent is let in.",
+        ));
+    }
+    Ok(())
 }
 
 /// The request with a code that a person typed.
@@ -181,6 +238,10 @@ fn given_in_words(given: &[(Name, Vec<Door>)]) -> String {
 
 pub(super) async fn deny(context: &mut Context, ask: Deny) -> Outcome {
     let mut link = context.running_required().await?;
+    if let Some(question) = calls::waiting(&mut link, &ask.code).await? {
+        return calls::deny(context, &mut link, &question, ask.always).await;
+    }
+    check_not_always(ask.always)?;
     let code = normalised_user_code(&ask.code);
     link.ask::<()>(Request::Deny { code: ask.code }).await?;
     context.output.answer(&json!({ "denied": code }), |_| {

@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod audit;
+mod calls;
 mod connect;
 mod connections;
 pub(crate) mod doctor;
@@ -19,7 +20,7 @@ mod token;
 mod unlock;
 mod watching;
 
-use crate::args::{AgentsCommand, Audit, Command, KeysCommand};
+use crate::args::{AgentsCommand, AnswersCommand, Audit, Command, KeysCommand};
 use crate::failure::{Failure, Outcome};
 use crate::link::Context;
 use crate::signals::Signals;
@@ -60,6 +61,10 @@ async fn brief(context: &mut Context, command: Command) -> Outcome {
         Command::Requests => approvals::list(context).await,
         Command::Approve(ask) => approvals::approve(context, ask).await,
         Command::Deny(ask) => approvals::deny(context, ask).await,
+        Command::Answers(ask) => match ask.command {
+            None => calls::answers(context).await,
+            Some(AnswersCommand::TakeBack(ask)) => calls::take_back(context, ask).await,
+        },
         Command::Revoke(ask) => agents::revoke(context, ask).await,
         Command::Release(ask) => locks::release(context, ask).await,
         Command::Pause(ask) => pausing::set(context, ask, true).await,

@@ -72,6 +72,15 @@ pub(super) fn report(running: bool, data: &Path, status: Option<Status>) -> Repo
             };
             next.push(format!("{waiting} for your answer: {place}."));
         }
+        if status.questions > 0 {
+            let waiting = count(status.questions, "call waits", "calls wait");
+            let place = if in_window {
+                "in the Doorward window"
+            } else {
+                "`doorward requests`"
+            };
+            next.push(format!("{waiting} for your answer: {place}."));
+        }
         if status.need_reconnect > 0 {
             let ended = count(status.need_reconnect, "connection has", "connections have");
             next.push(format!("{ended} ended: `doorward connections` shows which, `doorward connect --name NAME` connects it again."));

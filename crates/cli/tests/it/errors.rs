@@ -25,9 +25,10 @@ fn the_help_names_every_command_and_the_exit_codes() {
       retry        Try a connection again now, whose tries have halted or wait
       disconnect   End a connection, here and at the provider
       agents       List the agents, or add one
-      requests     List the agents that ask for approval
-      approve      Let an agent in that asked; needs the approval PIN
-      deny         Refuse an agent that asked
+      requests     List what agents ask you for: to be let in, or to make a single call
+      approve      Let in an agent that asked, or let a call go on; needs the approval PIN
+      deny         Refuse an agent or a call
+      answers      List what you said for good about single calls, or take it back
       revoke       End an agent: its keys and everything it was given
       pause        Hold back an agent, a connection, or all agents
       resume       Let what was paused go on
@@ -61,15 +62,18 @@ fn the_help_names_every_command_and_the_exit_codes() {
     assert_snapshot!(world.run(&["approve", "--help"]).shown(), @r#"
     exit 0
     -- out
-    Let an agent in that asked; needs the approval PIN
+    Let in an agent that asked, or let a call go on; needs the approval PIN
 
     Usage: doorward approve [OPTIONS] <CODE>
 
     Arguments:
       <CODE>
-              The code that the agent shows; compare it
+              The code that the agent shows, to compare; or that of a call
 
     Options:
+          --always
+              Of a call: let every such call of that agent go on, not only the next one
+
           --connection <C>
               Give this connection instead of the one asked for
 
@@ -95,9 +99,26 @@ fn the_help_names_every_command_and_the_exit_codes() {
           --path <P>
               Only paths below this one; may be repeated (door `proxy` only)
 
+          --method <M>
+              Only this HTTP method, such as GET; may be repeated (door `proxy` only)
+
           --tool <T>
               Only this MCP tool, or these calls of it: `storage(action=list|details)`; may be repeated
               (door `proxy` only)
+
+          --ask-each-time
+              Ask me before each new call (door `proxy` only)
+
+          --ask <PATTERN>
+              Ask me before these calls: `POST /workspace/` or `tool storage(action=delete)`; may be
+              repeated (door `proxy` only)
+
+          --deny <PATTERN>
+              Never these calls; may be repeated (door `proxy` only)
+
+          --may-manage-sign-in
+              Calls that make or manage keys and sessions too: with them an agent can get access that
+              outlives this grant
 
           --json
               Print JSON, errors too, on standard output

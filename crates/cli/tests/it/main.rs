@@ -6,6 +6,7 @@
 )]
 
 mod approving;
+mod asking;
 mod bridge;
 mod clean;
 mod courier;

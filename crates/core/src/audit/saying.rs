@@ -22,6 +22,7 @@ pub fn say(kind: &str, named: Named<'_>, detail: &BTreeMap<String, String>) -> S
     let text = row
         .of_uses(kind)
         .or_else(|| row.of_access(kind))
+        .or_else(|| row.of_questions(kind))
         .or_else(|| row.of_connections(kind))
         .or_else(|| row.of_store(kind));
     text.unwrap_or_else(|| format!("`{}`", clean(kind)))
@@ -133,6 +134,26 @@ impl Row<'_> {
                     "{name} may not use {} any longer: {why}.",
                     self.connection()
                 )
+            }
+            _ => return None,
+        })
+    }
+
+    fn of_questions(&self, kind: &str) -> Option<String> {
+        let (agent, connection) = (self.agent(), self.connection());
+        let what = self.word("what");
+        Some(match kind {
+            "call.asked" => format!("{agent} asked for a call through {connection}: `{what}`."),
+            "call.allowed" => format!(
+                "You allowed {agent} to call `{what}` through {connection}, {}.",
+                self.word("how")
+            ),
+            "call.denied" => format!(
+                "{agent} may not call `{what}` through {connection}: {}.",
+                self.word("how")
+            ),
+            "call.taken_back" => {
+                format!("You took back what you had said for good about `{what}` of {agent}.")
             }
             _ => return None,
         })

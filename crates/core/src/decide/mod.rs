@@ -1,5 +1,6 @@
 //! The decisions, one file for each thing that a person, an agent or a provider does.
 
+pub mod asking;
 pub mod calling;
 pub mod connecting;
 pub mod ending;

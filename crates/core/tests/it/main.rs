@@ -1,6 +1,7 @@
 //! What the rules promise, each promise a test. Tables first, then random sequences of everything at once.
 
 mod alarm;
+mod asking;
 mod calling;
 mod codes;
 mod connecting;

@@ -115,7 +115,11 @@ impl Shelf {
             | Change::GrantPut { .. }
             | Change::GrantErased { .. }
             | Change::RequestPut(_)
-            | Change::RequestErased(_) => {}
+            | Change::RequestErased(_)
+            | Change::QuestionPut(_)
+            | Change::QuestionErased(_)
+            | Change::AnswerPut { .. }
+            | Change::AnswerErased { .. } => {}
         }
     }
 }
@@ -204,6 +208,12 @@ fn check(book: &Book, change: &Change) {
                 "a grant that is not there ends"
             );
         }
+        Change::AnswerPut { tenant, answer } => {
+            let grant = book.grants().find(|known| known.id == answer.grant);
+            let grant = grant.expect("an answer has a grant");
+            let agent = book.agent(grant.agent).expect("a grant has an agent");
+            assert_eq!(agent.tenant, *tenant, "an answer crosses tenants");
+        }
         Change::RegistrationPut { .. }
         | Change::OutboxPut(_)
         | Change::OutboxErased { .. }
@@ -213,7 +223,10 @@ fn check(book: &Book, change: &Change) {
         | Change::KeyPut(_)
         | Change::KeyErased(_)
         | Change::RequestPut(_)
-        | Change::RequestErased(_) => {}
+        | Change::RequestErased(_)
+        | Change::QuestionPut(_)
+        | Change::QuestionErased(_)
+        | Change::AnswerErased { .. } => {}
     }
 }
 

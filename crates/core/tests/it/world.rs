@@ -440,5 +440,9 @@ fn line(change: &Change) -> String {
             format!("request {word}")
         }
         Change::RequestErased(_) => "request forgotten".to_owned(),
+        Change::QuestionPut(asked) => format!("question {:?}", asked.heard),
+        Change::QuestionErased(_) => "question forgotten".to_owned(),
+        Change::AnswerPut { answer, .. } => format!("answer {:?}", answer.says),
+        Change::AnswerErased { .. } => "answer gone".to_owned(),
     }
 }

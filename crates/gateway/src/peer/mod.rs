@@ -65,6 +65,14 @@ pub fn listener_uid(address: SocketAddr) -> Result<u32, CannotTell> {
     system::listener_uid(address)
 }
 
+/// The program at the other end of a connection, looked for where waiting for the system's tables holds nobody up. One
+/// that cannot be told is shown as such; the person decides.
+pub(crate) async fn program_at(peer: Option<Peer>) -> Option<Program> {
+    let peer = peer?;
+    let looked = tokio::task::spawn_blocking(move || program_of(peer));
+    looked.await.unwrap_or_default()
+}
+
 /// The program at the other end of a connection, if it is one of ours and can be told.
 #[must_use]
 pub fn program_of(peer: Peer) -> Option<Program> {

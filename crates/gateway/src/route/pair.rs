@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::ask::{Call, Form};
 use crate::failure::{Failure, OAuthError};
-use crate::peer::{self, Peer};
+use crate::peer;
 use crate::route::discovery::DEVICE_CODE_GRANT;
 
 /// RFC 8628 §3.2.
@@ -30,13 +30,7 @@ pub(crate) async fn ask(call: &mut Call) -> Result<Response, Failure> {
     let client = client(&form)?;
     let wanted = Wanted::parse_scope(form.require("scope")?)
         .map_err(|refusal| OAuthError::naming("invalid_scope", &refusal))?;
-    let program = match call.head.extensions.get::<Peer>().copied() {
-        // A program that cannot be told is shown as such; the person decides.
-        Some(peer) => tokio::task::spawn_blocking(move || peer::program_of(peer))
-            .await
-            .unwrap_or_default(),
-        None => None,
-    };
+    let program = peer::program_at(call.peer()).await;
     let asked = call.gate.handle.ask_approval(client, wanted, program).await;
     let asked = asked
         .map_err(|refusal| Failure::named(refusal, Code::Unauthenticated, "invalid_client"))?;

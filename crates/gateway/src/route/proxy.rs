@@ -20,7 +20,7 @@ use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use url::form_urlencoded;
 
-use crate::ask::Call;
+use crate::ask::{Call, ask_person};
 use crate::failure::Failure;
 use crate::pass;
 use crate::routes::route_unknown;
@@ -41,7 +41,7 @@ pub(crate) async fn forward(call: &mut Call, caller: Option<&Caller>) -> Result<
             let shown = call.bytes().await.map_err(unshowable)?;
             let target = target(path.as_sent(), call.head.uri.query());
             let question = Question::rest(method.as_str(), &target, &shown);
-            entry.ask(question, patience).await?;
+            ask_person(&entry, question, patience, call.peer()).await?;
             OutgoingBody::Whole(shown)
         }
     };

@@ -464,6 +464,55 @@ async fn a_grant_decides_what_goes_through() {
 }
 
 #[tokio::test]
+async fn a_call_waits_for_a_person_who_sees_what_it_is_and_which_program_makes_it() {
+    let (api, world, _) = world().await;
+    let policy = Policy {
+        ask_each_time: true,
+        ..Policy::default()
+    };
+    let key = world.limited("Coder", "own", policy).await;
+    let ask = Ask::new("POST", "/proxy/own/x/?y=1").key(&key).body("a=b");
+    let waiting = world.send(&ask);
+    let person = async {
+        let mut changes = world.handle.changes();
+        loop {
+            let mut questions = world.handle.questions().await.unwrap();
+            if let Some(asked) = questions.pop() {
+                break asked;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::pin!(waiting);
+    let asked = tokio::select! {
+        asked = person => asked,
+        answer = &mut waiting => panic!("it did not wait: {}", answer.status),
+    };
+    assert_eq!(
+        (
+            asked.agent.as_str(),
+            asked.what.as_str(),
+            asked.arguments.as_str()
+        ),
+        ("Coder", "POST /x/?y=1", "a=b")
+    );
+    assert_eq!(asked.program.unwrap().id.pid, std::process::id());
+    assert!(api.seen().is_empty(), "nothing is sent before the answer");
+    let allowed = world.handle.allow_call(asked.code, true, Proof::Window);
+    assert_eq!(allowed.await.unwrap(), "POST /x/?…");
+    assert_eq!(waiting.await.status, 200);
+    // What was allowed for good goes on at once; another body is another call.
+    assert_eq!(world.send(&ask).await.status, 200);
+    let other = ask.clone().body("a=c").header("Prefer", "wait=0");
+    assert_eq!(world.send(&other).await.code(), "approval_pending");
+    let asked = world.handle.questions().await.unwrap().remove(0);
+    world.handle.deny_call(asked.code, false).await.unwrap();
+    let denied = world.send(&other).await;
+    assert_eq!(denied.code(), "policy_denied");
+    assert_eq!(api.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_one_time_token_opens_its_call_without_a_key_and_nothing_else() {
     let (api, world, key) = world().await;
     let minted = world

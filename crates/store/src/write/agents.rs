@@ -1,6 +1,8 @@
-//! Agents, their keys, grants and requests, and the local clients that may become agents.
+//! Agents, their keys, grants and requests, what a person said about their calls, and the local clients that may become
+//! agents.
 
 use doorward_core::agent::{Agent, Client};
+use doorward_core::asking::Answer;
 use doorward_core::grant::Grant;
 use doorward_core::ids::{AgentId, TenantId};
 use doorward_core::key::KeyRecord;
@@ -104,6 +106,30 @@ pub(super) async fn put_grant(
     .execute(to)
     .await?;
     of_that_tenant(&written, "the grant")
+}
+
+/// A newer answer about the same call replaces the older one.
+pub(super) async fn put_answer(
+    to: &mut SqliteConnection,
+    tenant: TenantId,
+    answer: &Answer,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO answers (id, tenant, grant_id, digest, what, says, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (grant_id, digest) DO UPDATE SET id = excluded.id, what = excluded.what, says = excluded.says,
+            created_at = excluded.created_at",
+    )
+    .bind(answer.id.to_string())
+    .bind(tenant.to_string())
+    .bind(answer.grant.to_string())
+    .bind(answer.digest.as_slice())
+    .bind(answer.what.as_str())
+    .bind(answer.says.as_str())
+    .bind(answer.created_at.as_millis())
+    .execute(to)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn put_request(

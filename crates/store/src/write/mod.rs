@@ -5,6 +5,7 @@ mod connections;
 mod locks;
 
 use doorward_core::change::{Change, OutboxTokens};
+use doorward_core::ids::TenantId;
 use doorward_core::time::Timestamp;
 use serde::Serialize;
 use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
@@ -101,16 +102,19 @@ pub(crate) async fn change(
         Change::KeyErased(key) => remove(to, "DELETE FROM agent_keys WHERE id = $1", key).await,
         Change::GrantPut { tenant, grant } => agents::put_grant(to, *tenant, grant).await,
         Change::GrantErased { tenant, grant } => {
-            sqlx::query("DELETE FROM grants WHERE tenant = $1 AND id = $2")
-                .bind(tenant.to_string())
-                .bind(grant.to_string())
-                .execute(to)
-                .await?;
-            Ok(())
+            let statement = "DELETE FROM grants WHERE tenant = $1 AND id = $2";
+            remove_of(to, statement, *tenant, grant).await
         }
         Change::RequestPut(request) => agents::put_request(to, request).await,
         Change::RequestErased(request) => {
             remove(to, "DELETE FROM requests WHERE id = $1", request).await
+        }
+        // Questions about single calls stand in memory alone.
+        Change::QuestionPut(_) | Change::QuestionErased(_) => Ok(()),
+        Change::AnswerPut { tenant, answer } => agents::put_answer(to, *tenant, answer).await,
+        Change::AnswerErased { tenant, answer } => {
+            let statement = "DELETE FROM answers WHERE tenant = $1 AND id = $2";
+            remove_of(to, statement, *tenant, answer).await
         }
     }
 }
@@ -147,7 +151,11 @@ pub(crate) fn erases(change: &Change) -> bool {
         | Change::GrantPut { .. }
         | Change::GrantErased { .. }
         | Change::RequestPut(_)
-        | Change::RequestErased(_) => false,
+        | Change::RequestErased(_)
+        | Change::QuestionPut(_)
+        | Change::QuestionErased(_)
+        | Change::AnswerPut { .. }
+        | Change::AnswerErased { .. } => false,
     }
 }
 
@@ -175,6 +183,20 @@ async fn remove(
     id: &impl ToString,
 ) -> Result<(), StoreError> {
     sqlx::query(statement)
+        .bind(id.to_string())
+        .execute(to)
+        .await?;
+    Ok(())
+}
+
+async fn remove_of(
+    to: &mut SqliteConnection,
+    statement: &'static str,
+    tenant: TenantId,
+    id: &impl ToString,
+) -> Result<(), StoreError> {
+    sqlx::query(statement)
+        .bind(tenant.to_string())
         .bind(id.to_string())
         .execute(to)
         .await?;

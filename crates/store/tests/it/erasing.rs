@@ -5,14 +5,17 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use doorward_core::asking::{AskedCall, Heard};
 use doorward_core::change::Change;
+use doorward_core::decide::calling::Question;
+use doorward_core::ids::QuestionId;
 use doorward_core::secret::Pin;
 use doorward_store::{HolderKind, Store};
 use sqlx::{Connection as _, Row as _};
 
 use crate::samples::{
-    NOW, access, agent_key, connection_id, disconnect, event, flight_key, lock, lock_id,
-    lock_token, one_of_each, outbox_id, refresh, register, taken, tenant_id,
+    NOW, access, agent_id, agent_key, connection_id, disconnect, event, flight_key, grant, lock,
+    lock_id, lock_token, one_of_each, outbox_id, refresh, register, taken, tenant_id,
 };
 use crate::world::{World, files, passphrase, raw};
 
@@ -104,6 +107,33 @@ async fn no_secret_lies_in_clear_in_any_file_before_or_after_erasing() {
     assert_nowhere(world.path(), &secrets);
     let (folder, _) = world.closed().await;
     assert_nowhere(folder.path(), &secrets);
+}
+
+#[tokio::test]
+async fn a_question_about_a_call_lies_nowhere_at_all() {
+    let world = World::new().await;
+    world.commit(&one_of_each()).await;
+    let arguments = serde_json::json!({"note": "what the agent would write"});
+    let asked = AskedCall {
+        id: QuestionId::from_random([0xb1; 16]),
+        tenant: tenant_id(1),
+        agent: agent_id(1),
+        connection: connection_id(1),
+        grant: grant(1, 1).id,
+        question: Question::mcp("a-tool-of-this-test", arguments.as_object()),
+        user_code: "WXYZ-WXYZ".to_owned(),
+        created_at: NOW,
+        expires_at: NOW,
+        heard: Heard::Once,
+    };
+    world.commit(&[Change::QuestionPut(Box::new(asked))]).await;
+    let (folder, _) = world.closed().await;
+    let told = [
+        "what the agent would write",
+        "a-tool-of-this-test",
+        "WXYZ-WXYZ",
+    ];
+    assert_nowhere(folder.path(), &told.map(|text| text.as_bytes().to_vec()));
 }
 
 #[tokio::test]

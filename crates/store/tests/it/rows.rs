@@ -1,13 +1,15 @@
 //! Rows come back as they were written, all of a commit or none.
 
+use doorward_core::asking::{Always, Answer};
 use doorward_core::book::Book;
 use doorward_core::change::Change;
 use doorward_core::connection::{Connection, Standing};
+use doorward_core::ids::AnswerId;
 use doorward_store::StoreError;
 
 use crate::samples::{
-    NOW, agent, agent_id, agent_key, connection, connection_id, event, grant, key_record, lock,
-    lock_token, one_of_each, outbox_id, outbox_item, registration, registration_id, request,
+    NOW, agent, agent_id, agent_key, answer, connection, connection_id, event, grant, key_record,
+    lock, lock_token, one_of_each, outbox_id, outbox_item, registration, registration_id, request,
     tenant, tenant_id, tokens,
 };
 use crate::world::World;
@@ -35,6 +37,8 @@ fn told(book: &Book) -> Vec<String> {
             .map(|row| format!("{row:?} {:?}", row.hash.as_bytes())),
     );
     lines.extend(book.grants().map(|row| format!("{row:?}")));
+    let answers = book.grants().flat_map(|grant| book.answers_of(grant.id));
+    lines.extend(answers.map(|row| format!("{row:?}")));
     lines.extend(
         book.requests()
             .map(|row| format!("{row:?} {:?}", row.device_code.as_bytes())),
@@ -124,6 +128,14 @@ async fn a_row_written_again_takes_the_place_of_the_old_one() {
     changes.push(Change::OutboxPut(Box::new(item)));
     changes.push(Change::KeyPut(key));
     changes.push(Change::RequestPut(Box::new(asked)));
+    changes.push(Change::AnswerPut {
+        tenant: tenant_id(1),
+        answer: Answer {
+            id: AnswerId::from_random([0x9f; 16]),
+            says: Always::Deny,
+            ..answer(1)
+        },
+    });
     world.commit(&changes).await;
     let world = world.meanwhile(async |_| {}).await;
     assert_eq!(
@@ -191,6 +203,45 @@ async fn a_connection_takes_its_grants_with_it() {
 }
 
 #[tokio::test]
+async fn an_answer_goes_with_its_grant_and_alone() {
+    let own = |answer| Change::AnswerErased {
+        tenant: tenant_id(1),
+        answer,
+    };
+    for (erased, left) in [
+        (own(answer(1).id), 0),
+        (own(AnswerId::from_random([1; 16])), 1),
+        (
+            Change::AnswerErased {
+                tenant: tenant_id(2),
+                answer: answer(1).id,
+            },
+            1,
+        ),
+        (
+            Change::GrantErased {
+                tenant: tenant_id(1),
+                grant: grant(1, 1).id,
+            },
+            0,
+        ),
+    ] {
+        let world = World::new().await;
+        world.commit(&one_of_each()).await;
+        world.commit(&[erased]).await;
+        // Putting the grant again brings nothing back.
+        world
+            .commit(&[Change::GrantPut {
+                tenant: tenant_id(1),
+                grant: grant(1, 1),
+            }])
+            .await;
+        let book = world.store.load_book().await.unwrap();
+        assert_eq!(book.answers_of(grant(1, 1).id).count(), left);
+    }
+}
+
+#[tokio::test]
 async fn a_commit_that_fails_in_its_middle_writes_nothing() {
     let world = World::connected().await;
     let before = told(&world.store.load_book().await.unwrap());
@@ -250,6 +301,10 @@ async fn nothing_changes_its_tenant_and_no_grant_reaches_across() {
         Change::GrantPut {
             tenant: tenant_id(2),
             grant: other,
+        },
+        Change::AnswerPut {
+            tenant: tenant_id(2),
+            answer: answer(1),
         },
     ];
     for (n, attempt) in attempts.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use doorward_core::agent::{Agent, Client};
+use doorward_core::asking::{Always, Answer};
 use doorward_core::audit::{AuditEvent, AuditKind};
 use doorward_core::change::{Change, OutboxTokens};
 use doorward_core::connection::{
@@ -10,8 +11,8 @@ use doorward_core::connection::{
 };
 use doorward_core::grant::{Door, Grant, Lifetime, Policy, ProgramId, Rights};
 use doorward_core::ids::{
-    AgentId, ConnectionId, FlightId, GrantId, KeyId, LockId, OutboxId, RegistrationId, RequestId,
-    TenantId,
+    AgentId, AnswerId, ConnectionId, FlightId, GrantId, KeyId, LockId, OutboxId, RegistrationId,
+    RequestId, TenantId,
 };
 use doorward_core::key::{AgentKey, KeyRecord};
 use doorward_core::lock::HeldLock;
@@ -298,6 +299,17 @@ pub(crate) fn grant(n: u8, connection: u8) -> Grant {
     }
 }
 
+pub(crate) fn answer(n: u8) -> Answer {
+    Answer {
+        id: AnswerId::from_random([0x90 + n; 16]),
+        grant: grant(n, n).id,
+        digest: [0xa0 + n; 32],
+        what: "POST /workspace/7/storage/".to_owned(),
+        says: Always::Allow,
+        created_at: NOW,
+    }
+}
+
 pub(crate) fn request(n: u8) -> ApprovalRequest {
     ApprovalRequest {
         id: RequestId::from_random([0x80 + n; 16]),
@@ -354,6 +366,10 @@ pub(crate) fn one_of_each() -> Vec<Change> {
     all.push(Change::GrantPut {
         tenant: tenant_id(1),
         grant: grant(1, 1),
+    });
+    all.push(Change::AnswerPut {
+        tenant: tenant_id(1),
+        answer: answer(1),
     });
     all.push(Change::RequestPut(Box::new(request(9))));
     all

@@ -8,12 +8,12 @@ use doorward_store::{HolderKind, PinCheck, Store};
 use tempfile::TempDir;
 
 use crate::samples::{
-    NOW, access, agent_id, agent_key, connection_id, event, flight_key, one_of_each, outbox_id,
-    refresh, registration_id, tenant_id,
+    NOW, access, agent_id, agent_key, answer, connection_id, event, flight_key, one_of_each,
+    outbox_id, refresh, registration_id, tenant_id,
 };
 use crate::world::passphrase;
 
-const NEWEST: u32 = 3;
+const NEWEST: u32 = 5;
 
 fn fixture(schema: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{schema}.db"))
@@ -33,7 +33,13 @@ async fn a_store_of_every_older_schema_opens_with_everything_in_it() {
             book.connection(connection_id(1)).unwrap().name.as_str(),
             "fastio-1"
         );
-        assert!(book.grant(agent_id(1), connection_id(1)).is_some());
+        let grant = book.grant(agent_id(1), connection_id(1)).unwrap();
+        // Before there were answers about single calls none was given.
+        let answers: Vec<_> = book
+            .answers_of(grant.id)
+            .map(|row| (**row).clone())
+            .collect();
+        assert_eq!(answers, Vec::from_iter((schema > 3).then(|| answer(1))));
         // Before there was the right to read the metrics nobody had it, and nobody was told of ends.
         assert_eq!(book.key(&agent_key(1).hash()).unwrap().metrics, schema > 2);
         let told = book.connection(connection_id(1)).unwrap().end_told;

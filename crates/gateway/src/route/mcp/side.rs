@@ -39,7 +39,8 @@ pub(crate) async fn blob(call: &mut Call, caller: &Caller) -> Result<Response, F
 pub(crate) async fn file(call: &mut Call, caller: &Caller) -> Result<Response, Failure> {
     let door = Door::open(call, caller, |entry| entry.upstream().mcp.as_ref())?;
     let below = call.head.uri.path().splitn(5, '/').nth(4);
-    let path = ApiPath::parse(below.unwrap_or_default())?;
+    // A slash too many is a segment too many, and no slash to be overlooked.
+    let path = ApiPath::parse(&format!("/{}", below.unwrap_or_default()))?;
     let now = door.gate.handle.now();
     let handed = door.gate.mcp.was_handed(door.pair(), path.as_sent(), now);
     let question = Question::mcp(&format!("file {}", path.as_sent()), None);
