@@ -130,8 +130,11 @@ async def run(flags, saw):
             tools, pages = await whole(client.list_tools, "tools")
         if flags.list:
             saw["tools"] = [tool.name for tool in tools]
-            saw["resources"] = [str(found.uri) for found in (await whole(client.list_resources, "resources"))[0]]
-            saw["prompts"] = [found.name for found in (await whole(client.list_prompts, "prompts"))[0]]
+            offers = client.server_capabilities
+            resources = (await whole(client.list_resources, "resources"))[0] if offers.resources else []
+            prompts = (await whole(client.list_prompts, "prompts"))[0] if offers.prompts else []
+            saw["resources"] = [str(found.uri) for found in resources]
+            saw["prompts"] = [found.name for found in prompts]
         if flags.pages:
             saw["pages"] = pages
         if flags.call:

@@ -43,14 +43,9 @@ function transport() {
     return new StdioClientTransport({ command, args, env: process.env, stderr: 'inherit' });
   }
   const headers = flags.bearer ? { Authorization: `Bearer ${flags.bearer}` } : {};
-  const url = new URL(flags.url);
-  // The older transport opens its stream with a client of its own kind, which has to be told the same.
-  return flags.transport === 'sse'
-    ? new SSEClientTransport(url, { requestInit: { headers }, eventSourceInit: { fetch: (to, init) => fetch(to, withHeaders(init, headers)) } })
-    : new StreamableHTTPClientTransport(url, { requestInit: { headers } });
+  const Transport = flags.transport === 'sse' ? SSEClientTransport : StreamableHTTPClientTransport;
+  return new Transport(new URL(flags.url), { requestInit: { headers } });
 }
-
-const withHeaders = (init, headers) => ({ ...init, headers: { ...Object.fromEntries(new Headers(init?.headers)), ...headers } });
 
 async function run() {
   const mode = /^\d/.test(flags.revision) ? { pin: flags.revision } : flags.revision;
