@@ -137,6 +137,7 @@ const OF_THE_SHELL: [&str; 12] = [
     "plugin:path|resolve_directory",
     "plugin:tray|new",
 ];
+
 /// What the program offers to its main window, as the build declares it; but for quitting, which would end the test.
 fn of_doorward() -> Vec<&'static str> {
     let (_, list) = include_str!("../../src-tauri/build.rs")
@@ -168,10 +169,18 @@ async fn a_page_can_call_what_its_window_is_for_and_no_more() {
     assert_eq!(closed_to(&main, &OF_THE_SHELL).await, OF_THE_SHELL);
     assert_eq!(closed_to(&approval, &OF_THE_SHELL).await, OF_THE_SHELL);
     assert_eq!(closed_to(&main, &of_doorward()).await, [""; 0]);
+    let for_approving = [
+        "snapshot",
+        "approve",
+        "deny",
+        "allow_call",
+        "deny_call",
+        "check_limits",
+    ];
     let not_for_approving = of_doorward()
         .into_iter()
         .chain(["quit"])
-        .filter(|command| !["snapshot", "approve", "deny"].contains(command))
+        .filter(|command| !for_approving.contains(command))
         .collect::<Vec<_>>();
     let closed = closed_to(&approval, &[of_doorward().as_slice(), &["quit"]].concat()).await;
     assert_eq!(closed, not_for_approving);
