@@ -1,5 +1,6 @@
 //! Agents made with the SDKs of others, at the MCP door: they see what they would see at the server itself.
 
+use doorward_e2e::doorward;
 use doorward_e2e::mcp::{Everything, Sdk, mcp_remote, sees_over_stdio};
 use serde_json::Value;
 
@@ -90,6 +91,22 @@ async fn a_bridge_of_others_needs_no_more_than_the_key() {
     let bridge = mcp_remote(&url, &agent.key);
     let bridge: Vec<&str> = bridge.iter().map(String::as_str).collect();
     let saw = sees_over_stdio(&bridge, world.environment(), TRIES).await;
+    assert_eq!(saw["server"], "doorward-everything", "{saw}");
+    assert_eq!(saw["cancelled"], true, "{saw}");
+    let failed = saw["calls"].as_array().expect("a list").iter();
+    let failed: Vec<&Value> = failed.filter(|call| call["failed"] != false).collect();
+    assert_eq!(failed.len(), 1, "the one that is meant to: {failed:?}");
+    served.stop().await.done();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_own_bridge_carries_what_an_agent_of_the_node_sdk_sees() {
+    let (_everything, (_peer, world, served, agent), _url) = behind_the_door().await;
+    let program = doorward();
+    let bridge = [&*program.to_string_lossy(), "mcp", "--connection", "oidc"];
+    let mut environment = world.environment();
+    environment.push(("DOORWARD_KEY".into(), agent.key.clone().into()));
+    let saw = sees_over_stdio(&bridge, environment, TRIES).await;
     assert_eq!(saw["server"], "doorward-everything", "{saw}");
     assert_eq!(saw["cancelled"], true, "{saw}");
     let failed = saw["calls"].as_array().expect("a list").iter();

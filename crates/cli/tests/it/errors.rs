@@ -59,6 +59,11 @@ fn the_help_names_every_command_and_the_exit_codes() {
     A signal ends it with 130. `docs/CLI.md` lists every error code.
     -- err
     "#);
+}
+
+#[test]
+fn the_help_of_a_command_tells_what_it_takes() {
+    let world = World::new();
     assert_snapshot!(world.run(&["approve", "--help"]).shown(), @r#"
     exit 0
     -- out

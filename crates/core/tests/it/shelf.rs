@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_core::book::Book;
 use doorward_core::change::{Change, OutboxTokens};
-use doorward_core::connection::Mark;
+use doorward_core::connection::{Connection, Mark};
 use doorward_core::grant::Door;
 use doorward_core::ids::{ConnectionId, OutboxId, TenantId};
 
@@ -135,22 +135,7 @@ fn check(book: &Book, change: &Change) {
                 tenant.name
             );
         }
-        Change::ConnectionPut(row) => {
-            if let Some(before) = book.connection(row.id) {
-                assert_eq!(before.tenant, row.tenant, "a connection changes its tenant");
-                assert!(
-                    before.generation <= row.generation,
-                    "a generation goes back"
-                );
-            }
-            let holder = book.connection_named(&row.name);
-            assert!(
-                holder.is_none_or(|holder| holder.id == row.id),
-                "two connections `{}`",
-                row.name
-            );
-            assert!(book.tenant(row.tenant).is_some(), "no such tenant");
-        }
+        Change::ConnectionPut(row) => check_connection(book, row),
         Change::TokensPut {
             tenant, connection, ..
         }
@@ -228,6 +213,23 @@ fn check(book: &Book, change: &Change) {
         | Change::QuestionErased(_)
         | Change::AnswerErased { .. } => {}
     }
+}
+
+fn check_connection(book: &Book, row: &Connection) {
+    if let Some(before) = book.connection(row.id) {
+        assert_eq!(before.tenant, row.tenant, "a connection changes its tenant");
+        assert!(
+            before.generation <= row.generation,
+            "a generation goes back"
+        );
+    }
+    let holder = book.connection_named(&row.name);
+    assert!(
+        holder.is_none_or(|holder| holder.id == row.id),
+        "two connections `{}`",
+        row.name
+    );
+    assert!(book.tenant(row.tenant).is_some(), "no such tenant");
 }
 
 fn assert_owned(book: &Book, tenant: TenantId, connection: ConnectionId) {
