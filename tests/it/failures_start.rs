@@ -255,7 +255,7 @@ async fn a_keyring_that_is_not_there_is_told_from_a_locked_one() {
     "###);
     process.terminate();
     process.ended().await.done();
-    let doctor = world.start_with(&["doctor"], &bus).ended().await;
+    let doctor = world.run_with(&["doctor"], &bus).await;
     insta::assert_snapshot!(complaints(&doctor), @r###"
     [1]
     warn  running          no

@@ -17,6 +17,9 @@ pub const PASSPHRASE: &str = "seven herons & a kettle of brass";
 /// What the person types to approve. The same.
 pub const PIN: &str = "Heron-48-kettle";
 
+/// Held while a `doctor` runs.
+static DOCTOR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Where the store's key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
@@ -231,7 +234,20 @@ impl World {
 
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Ran {
-        self.start(arguments).ended().await
+        self.run_with(arguments, &[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn run_with(&self, arguments: &[&str], more: &[(&str, &str)]) -> Ran {
+        // Each one looks whether the usual port is free by taking it for a moment: two at once would see each other.
+        let alone = if arguments.contains(&"doctor") {
+            Some(DOCTOR.lock().await)
+        } else {
+            None
+        };
+        let ran = self.start_with(arguments, more).ended().await;
+        drop(alone);
+        ran
     }
 
     /// Runs a command with `--json`, expects it to succeed, and takes its answer.
