@@ -97,28 +97,11 @@ pub struct UseKind {
     pub outcome: Outcome,
 }
 
-/// The uses of one kind in a minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
-    /// How many.
-    pub count: u64,
-    /// Bytes of the requests' bodies.
-    pub bytes_in: u64,
-    /// Bytes of the answers' bodies.
-    pub bytes_out: u64,
-    /// How long they took together.
-    pub millis: u64,
-    /// How long the longest took.
-    pub longest: u64,
-    /// How often they were sent again.
-    pub retries: u64,
-}
-
 /// A minute's uses.
 #[derive(Clone, Debug, Default)]
 pub struct Minute {
     /// By kind.
-    pub sums: HashMap<UseKind, Sum>,
+    pub sums: HashMap<UseKind, UseSum>,
     /// How many were lost, as there were too many at once.
     pub lost: u64,
 }
@@ -126,21 +109,13 @@ pub struct Minute {
 impl Minute {
     /// The sums, as they are written down.
     pub(crate) fn into_rows(self) -> Vec<UseMinute> {
-        let row = |(kind, sum): (UseKind, Sum)| UseMinute {
+        let row = |(kind, sum): (UseKind, UseSum)| UseMinute {
             agent: kind.agent,
             connection: kind.connection,
             call: kind.label,
             status: Some(kind.status),
             outcome: kind.outcome.as_str(),
-            sum: UseSum {
-                count: sum.count,
-                bytes_in: sum.bytes_in,
-                bytes_out: sum.bytes_out,
-                millis: sum.millis,
-                longest: sum.longest,
-                retries: sum.retries,
-                failed: 0,
-            },
+            sum,
         };
         usage::rows(self.sums.into_iter().map(row).collect())
     }

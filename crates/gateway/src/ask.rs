@@ -10,7 +10,7 @@ use axum::extract::Request;
 use bytes::Bytes;
 use doorward_broker::Handle;
 use doorward_broker::handle::Entry;
-use doorward_core::decide::calling::Question;
+use doorward_core::decide::calling::{self, Question, Verdict};
 use doorward_core::problem::{Code, Refusal};
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
@@ -45,6 +45,21 @@ pub(crate) struct Call {
     pub(crate) gate: Arc<Gate>,
     pub(crate) head: Parts,
     body: Body,
+}
+
+/// Whether an agent may make a call. Where a person is to be asked, this asks; only then is there a question.
+pub(crate) async fn permit(
+    entry: &Entry,
+    judged: &calling::Call<'_>,
+    patience: Option<Duration>,
+    peer: Option<Peer>,
+    question: impl FnOnce() -> Question,
+) -> Result<(), Refusal> {
+    match entry.judge(judged) {
+        Verdict::Allow => Ok(()),
+        Verdict::Deny(refusal) => Err(refusal),
+        Verdict::Ask => ask_person(entry, question(), patience, peer).await,
+    }
 }
 
 /// Asks a person about a call, and waits as long as the caller does. They are told which program makes it; where they

@@ -192,21 +192,6 @@ impl Entry {
         calling::judge(self.policy(), self.upstream(), call)
     }
 
-    /// Whether the agent may make a call. Where a person is to be asked, this asks, and waits as long as the caller's
-    /// patience.
-    pub async fn permit(
-        &self,
-        call: &Call<'_>,
-        question: Question,
-        patience: Option<Duration>,
-    ) -> Result<(), Refusal> {
-        match self.judge(call) {
-            Verdict::Allow => Ok(()),
-            Verdict::Deny(refusal) => Err(refusal),
-            Verdict::Ask => self.ask(question, patience).await,
-        }
-    }
-
     /// Whether a call is about a lock, so that its answer is worth reading.
     #[must_use]
     pub fn is_about_a_lock(&self, call: &Call<'_>) -> bool {
@@ -266,7 +251,6 @@ impl Entry {
     }
 
     fn begin(&self, outgoing: Outgoing) -> Result<Exchange<'_>, CallFailure> {
-        let exchange = Exchange::begin(&self.handle, self.lease.clone(), outgoing, self.signs)?;
-        Ok(exchange)
+        Exchange::begin(&self.handle, self.lease.clone(), outgoing, self.signs).map_err(Into::into)
     }
 }

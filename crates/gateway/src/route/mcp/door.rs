@@ -21,7 +21,8 @@ use super::memory::Pair;
 use super::message::Request;
 use super::tools::{self, Rules};
 use super::trouble;
-use crate::ask::{Call, Gate};
+use crate::ask::{self, Call, Gate};
+use crate::peer::Peer;
 
 /// The door of one connection, open for one agent.
 pub(super) struct Door {
@@ -32,6 +33,7 @@ pub(super) struct Door {
     /// The address under which the client reached us.
     pub(super) base: String,
     pub(super) patience: Option<Duration>,
+    peer: Option<Peer>,
     addresses: Option<Addresses>,
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Sending {
 }
 
 impl Door {
-    /// Opens the door that a path names, if the agent may use it. `is_there` tells whether there is a server.
+    /// Opens the door that a path names, if the agent may use it and there is such a server.
     pub(super) fn open(
         call: &Call,
         caller: &Caller,
@@ -82,6 +84,7 @@ impl Door {
             gate: Arc::clone(&call.gate),
             caller: caller.clone(),
             patience: call.patience(),
+            peer: call.peer(),
             entry,
             name,
             base,
@@ -98,13 +101,20 @@ impl Door {
 
     /// Whether the agent may make a request, asking a person where the grant says so.
     pub(super) async fn permit(&self, request: &Request) -> Result<(), Refusal> {
-        let question = match request.tool() {
+        self.permit_call(&self.judged(request), || match request.tool() {
             Some(tool) => Question::mcp(tool, request.arguments()),
             None => Question::mcp(&request.method, Some(&request.params)),
-        };
-        self.entry
-            .permit(&self.judged(request), question, self.patience)
-            .await
+        })
+        .await
+    }
+
+    /// The same of a call that is no message.
+    pub(super) async fn permit_call(
+        &self,
+        judged: &Judged<'_>,
+        question: impl FnOnce() -> Question,
+    ) -> Result<(), Refusal> {
+        ask::permit(&self.entry, judged, self.patience, self.peer, question).await
     }
 
     /// A request, as it is judged.

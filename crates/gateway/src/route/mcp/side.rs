@@ -17,9 +17,7 @@ use crate::failure::Failure;
 
 pub(crate) async fn blob(call: &mut Call, caller: &Caller) -> Result<Response, Failure> {
     let door = Door::open(call, caller, |entry| entry.upstream().mcp.as_ref())?;
-    let question = Question::mcp("blob", None);
-    door.entry
-        .permit(&Judged::Blob, question, door.patience)
+    door.permit_call(&Judged::Blob, || Question::mcp("blob", None))
         .await?;
     let body = call.take_body().map_err(Into::into).boxed_unsync();
     let sent = door.entry.send(Outgoing {
@@ -43,10 +41,10 @@ pub(crate) async fn file(call: &mut Call, caller: &Caller) -> Result<Response, F
     let path = ApiPath::parse(&format!("/{}", below.unwrap_or_default()))?;
     let now = door.gate.handle.now();
     let handed = door.gate.mcp.was_handed(door.pair(), path.as_sent(), now);
-    let question = Question::mcp(&format!("file {}", path.as_sent()), None);
-    door.entry
-        .permit(&Judged::File { handed }, question, door.patience)
-        .await?;
+    door.permit_call(&Judged::File { handed }, || {
+        Question::mcp(&format!("file {}", path.as_sent()), None)
+    })
+    .await?;
     let sent = door.entry.send(Outgoing {
         base: Base::BesideMcp,
         path_and_query: format!("file/{}{}", path.as_sent(), query(call)),
