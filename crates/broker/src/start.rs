@@ -14,7 +14,7 @@ use crate::handle::{Handle, Shared};
 use crate::provider::Providers;
 use crate::published::Published;
 use crate::shell::Shell;
-use crate::upstream::Traffic;
+use crate::upstream::{Clients, Traffic};
 use crate::uses;
 
 /// Enough for every caller that waits at once on a machine; a full mailbox makes the next one wait its turn.
@@ -123,12 +123,13 @@ pub async fn start(
         published: arc_swap::ArcSwap::from_pointee(Published::default()),
         clock,
         changes: tokio::sync::watch::Sender::new(0),
-        traffic: Traffic::new().map_err(StartError::Certificates)?,
+        traffic: Traffic::default(),
     });
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let handle = Handle {
         shared: Arc::clone(&shared),
         mailbox: mailbox.clone(),
+        clients: Arc::new(Clients::new().map_err(StartError::Certificates)?),
     };
     let mut actor = Actor::new(config, store, providers, shell, shared, mailbox);
     actor.unlock_at_start().await;

@@ -33,7 +33,7 @@ const MOST_PATIENCE: Duration = Duration::from_mins(5);
 pub(crate) struct Gate {
     pub(crate) handle: Handle,
     /// What the MCP doors remember.
-    pub(crate) mcp: Memory,
+    pub(crate) mcp: Arc<Memory>,
     /// Whether the gateway stops: what would never end by itself ends then.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Places for WebSockets: each outlives the connection it began on.

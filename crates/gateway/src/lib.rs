@@ -6,14 +6,13 @@
 //! router and the tests read that table, so that a new route cannot be forgotten. What a request
 //! can hold up is bounded: connections, headers, bodies and the time each may take.
 //!
-//! The way of a request: the accept loop (`serve`) tells once for each connection whose socket
-//! the other end is ([`peer`]); the guard checks it and the request's head; the router finds the
+//! The way of a request: the accept loop (`serve`) gives its connection to a thread (`workers`),
+//! which tells once whose socket the other end is ([`peer`]); the guard checks it and the request's head; the router finds the
 //! route; the route parses (`ask`), asks the broker's handle and answers, or fails
 //! (`failure`). The warm path of `GET /v1/token` takes no lock, no database and no boxed layer.
 //!
-//! Still to come are the routes `/mcp/NAME`, `/sse/NAME`, `/oauth/authorize` and
-//! `/reconnect/ID`; their place is the end of the table in [`routes`], and until then they are
-//! addresses like any other that there is nothing at.
+//! Still to come is the route `/oauth/authorize`; its place is the end of the table in [`routes`], and until then it
+//! is an address like any other that there is nothing at.
 
 #![warn(missing_docs)]
 
@@ -29,6 +28,7 @@ pub mod peer;
 mod route;
 pub mod routes;
 mod serve;
+mod workers;
 
 pub use bind::{BindError, Gateway};
 

@@ -36,6 +36,7 @@ use crate::pass::Streams;
 use crate::peer::{self, Peer};
 use crate::route::mcp::Memory;
 use crate::routes;
+use crate::workers::Workers;
 
 /// How many connections may be open: hundreds of agents with a pool each, and far from the number
 /// of files that a process may have open.
@@ -54,7 +55,7 @@ const MOST_TUNNELS: usize = MOST_CONNECTIONS / 2;
 /// After an accept that failed, which is out of files most times, a moment for some to be closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What all connections share.
+/// What all connections of a worker share.
 struct Site {
     gate: Arc<Gate>,
     names: Names,
@@ -74,23 +75,29 @@ pub(crate) async fn serve(
         .map(into_async)
         .collect::<io::Result<Vec<_>>>()?;
     let (stop, stopping) = watch::channel(false);
-    let gate = Arc::new(Gate {
-        handle,
-        mcp: Memory::default(),
-        stopping: stopping.clone(),
-        tunnels: Arc::new(Semaphore::new(MOST_TUNNELS)),
-    });
-    let site = Arc::new(Site {
-        router: routes::router(Arc::clone(&gate)),
-        gate,
-        names: Names::of_port(port),
-        strangers: Arc::new(Semaphore::new(MOST_STRANGERS)),
-        stopping,
-    });
+    let mcp = Arc::<Memory>::default();
+    let tunnels = Arc::new(Semaphore::new(MOST_TUNNELS));
+    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+    let site = |handle| {
+        let gate = Arc::new(Gate {
+            handle,
+            mcp: Arc::clone(&mcp),
+            stopping: stopping.clone(),
+            tunnels: Arc::clone(&tunnels),
+        });
+        Site {
+            router: routes::router(Arc::clone(&gate)),
+            gate,
+            names: Names::of_port(port),
+            strangers: Arc::clone(&strangers),
+            stopping: stopping.clone(),
+        }
+    };
+    let workers = Arc::new(Workers::start(&handle, site)?);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut loops = JoinSet::new();
     for listener in listeners {
-        loops.spawn(accept(listener, Arc::clone(&site), Arc::clone(&places)));
+        loops.spawn(accept(listener, Arc::clone(&workers), Arc::clone(&places)));
     }
     shutdown.await;
     loops.shutdown().await;
@@ -112,15 +119,16 @@ fn into_async(listener: std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 /// Accepts while there is a place; who comes later waits in the kernel's queue.
-async fn accept(listener: TcpListener, site: Arc<Site>, places: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, workers: Arc<Workers<Site>>, places: Arc<Semaphore>) {
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
-            Ok((stream, remote)) => {
-                tokio::spawn(converse(stream, remote, Arc::clone(&site), place));
-            }
+            Ok((stream, remote)) => match stream.into_std() {
+                Ok(stream) => workers.give(|site| converse(stream, remote, site, place)),
+                Err(error) => tracing::debug!(%error, "a connection went away at once"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "the gateway could not accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -130,11 +138,14 @@ async fn accept(listener: TcpListener, site: Arc<Site>, places: Arc<Semaphore>) 
 }
 
 async fn converse(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     remote: SocketAddr,
     site: Arc<Site>,
     _place: OwnedSemaphorePermit,
 ) {
+    let Ok(stream) = TcpStream::from_std(stream) else {
+        return;
+    };
     let Ok(local) = stream.local_addr() else {
         return;
     };

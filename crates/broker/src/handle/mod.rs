@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::actor::Message;
 use crate::clock::Clock;
 use crate::published::Published;
-use crate::upstream::Traffic;
+use crate::upstream::{Clients, Traffic};
 
 pub use agents::{
     DEFAULT_PATIENCE, DeviceAuthorization, Introspection, PollAnswer, RegisteredClient, Rejection,
@@ -41,9 +41,20 @@ pub(crate) struct Shared {
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mailbox: mpsc::Sender<Message>,
+    /// The connections to providers that calls of this handle go over.
+    pub(crate) clients: Arc<Clients>,
 }
 
 impl Handle {
+    /// A handle of the same broker whose calls go over connections of their own: for a thread that shares none.
+    #[must_use]
+    pub fn with_connections_of_its_own(&self) -> Self {
+        Self {
+            clients: Arc::new(self.clients.anew()),
+            ..self.clone()
+        }
+    }
+
     /// The moment now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -40,11 +40,9 @@ const WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 type Https<R> = Bounded<HttpsConnector<HttpConnector<R>>>;
-type Pool<R> = Client<Https<R>, OutBody>;
 
 /// Clients for both kinds of addresses. A WebSocket begins on a connection of HTTP/1.1, so each kind has a client that
 /// speaks nothing else.
-#[derive(Clone)]
 pub(crate) struct Clients {
     public: Pool<PublicOnly>,
     public_upgrades: Pool<PublicOnly>,
@@ -55,11 +53,21 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn new() -> Result<Self, String> {
         Ok(Self {
-            public: pool(PublicOnly, Kind::Calls)?,
-            public_upgrades: pool(PublicOnly, Kind::Upgrades)?,
-            typed: pool(Anywhere, Kind::Calls)?,
-            typed_upgrades: pool(Anywhere, Kind::Upgrades)?,
+            public: Pool::new(connector(PublicOnly, Kind::Calls)?),
+            public_upgrades: Pool::new(connector(PublicOnly, Kind::Upgrades)?),
+            typed: Pool::new(connector(Anywhere, Kind::Calls)?),
+            typed_upgrades: Pool::new(connector(Anywhere, Kind::Upgrades)?),
         })
+    }
+
+    /// Clients of the same kind that share no connection with these.
+    pub(crate) fn anew(&self) -> Self {
+        Self {
+            public: self.public.anew(),
+            public_upgrades: self.public_upgrades.anew(),
+            typed: self.typed.anew(),
+            typed_upgrades: self.typed_upgrades.anew(),
+        }
     }
 
     pub(super) async fn send(
@@ -69,11 +77,43 @@ impl Clients {
         request: Request<OutBody>,
     ) -> Result<Response<Incoming>, Error> {
         match (rule, kind) {
-            (AddressRule::Public, Kind::Calls) => self.public.request(request).await,
-            (AddressRule::Public, Kind::Upgrades) => self.public_upgrades.request(request).await,
-            (AddressRule::Typed, Kind::Calls) => self.typed.request(request).await,
-            (AddressRule::Typed, Kind::Upgrades) => self.typed_upgrades.request(request).await,
+            (AddressRule::Public, Kind::Calls) => self.public.client.request(request).await,
+            (AddressRule::Public, Kind::Upgrades) => {
+                self.public_upgrades.client.request(request).await
+            }
+            (AddressRule::Typed, Kind::Calls) => self.typed.client.request(request).await,
+            (AddressRule::Typed, Kind::Upgrades) => {
+                self.typed_upgrades.client.request(request).await
+            }
         }
+    }
+}
+
+/// A client with what makes its connections.
+struct Pool<R> {
+    connector: Https<R>,
+    client: Client<Https<R>, OutBody>,
+}
+
+impl<R: Resolver> Pool<R>
+where
+    Https<R>: hyper_util::client::legacy::connect::Connect + Clone,
+{
+    fn new(connector: Https<R>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(REST)
+            .pool_max_idle_per_host(MOST_RESTING)
+            .http2_initial_stream_window_size(WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .build(connector.clone());
+        Self { connector, client }
+    }
+
+    fn anew(&self) -> Self {
+        Self::new(self.connector.clone())
     }
 }
 
@@ -86,11 +126,10 @@ pub(super) enum Kind {
     Upgrades,
 }
 
-fn pool<R>(resolver: R, kind: Kind) -> Result<Pool<R>, String>
+fn connector<R>(resolver: R, kind: Kind) -> Result<Https<R>, String>
 where
     R: Resolver,
     HttpConnector<R>: Service<Uri>,
-    Https<R>: hyper_util::client::legacy::connect::Connect + Clone,
 {
     let mut http = HttpConnector::new_with_resolver(resolver);
     http.enforce_http(false);
@@ -105,19 +144,10 @@ where
     } else {
         tls.https_or_http()
     };
-    let https = match kind {
+    Ok(Bounded(match kind {
         Kind::Calls => schemes.enable_all_versions().wrap_connector(http),
         Kind::Upgrades => schemes.enable_http1().wrap_connector(http),
-    };
-    Ok(Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(REST)
-        .pool_max_idle_per_host(MOST_RESTING)
-        .http2_initial_stream_window_size(WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .build(Bounded(https)))
+    }))
 }
 
 /// A connector that gives up after [`CONNECT_TIME`]: a name server or a handshake can hang as well as a connection.

@@ -27,8 +27,8 @@ use super::line::{Lines, Turn, rate_limited};
 use super::locks::LockCall;
 use super::peek::{self, Peeked};
 use super::{
-    CallFailure, Clients, CutBody, Halts, Handed, Label, Lease, Outgoing, SignedWith, Tickets,
-    headers, is_meant,
+    CallFailure, CutBody, Halts, Handed, Label, Lease, Outgoing, SignedWith, Tickets, headers,
+    is_meant,
 };
 use crate::handle::{DEFAULT_PATIENCE, Handle};
 use crate::random;
@@ -44,24 +44,12 @@ const MOST_RENEWALS: u32 = 3;
 const LINK_PASSWORD: &str = "x-ve-password";
 
 /// What all calls share.
+#[derive(Default)]
 pub(crate) struct Traffic {
-    pub(crate) clients: Clients,
     pub(crate) lines: Lines,
     pub(crate) halts: Halts,
     pub(crate) tickets: Tickets,
     pub(crate) uses: Arc<Uses>,
-}
-
-impl Traffic {
-    pub(crate) fn new() -> Result<Self, String> {
-        Ok(Self {
-            clients: Clients::new()?,
-            lines: Lines::default(),
-            halts: Halts::default(),
-            tickets: Tickets::default(),
-            uses: Arc::default(),
-        })
-    }
 }
 
 /// A call under way.
@@ -135,13 +123,13 @@ impl<'a> Exchange<'a> {
         let label = match outgoing.label {
             Label::Tool(name) => name,
             Label::Path => {
+                let path = outgoing.path_and_query.split('?').next();
                 let path = outgoing
-                    .path_and_query
-                    .split('?')
-                    .next()
-                    .unwrap_or_default();
-                let path = outgoing.path.as_ref().map_or(path, |path| path.as_sent());
-                format!("{} /{}", outgoing.method, path.trim_start_matches('/'))
+                    .path
+                    .as_ref()
+                    .map_or(path, |path| Some(path.as_sent()));
+                let path = path.unwrap_or_default().trim_start_matches('/');
+                [outgoing.method.as_str(), " /", path].concat()
             }
         };
         Ok(Self {
@@ -307,7 +295,7 @@ impl<'a> Exchange<'a> {
         *request.uri_mut() = self.target.uri.clone();
         *request.headers_mut() = headers;
         let rule = self.lease.connection.provider.addresses;
-        let clients = &self.lease.shared.traffic.clients;
+        let clients = &self.handle.clients;
         clients
             .send(rule, self.kind, request)
             .await

@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use doorward_core::connection::Connection;
 use doorward_core::problem::{Code, Refusal};
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use url::Url;
+use url::{Position, Url};
 
 use super::Base;
 
@@ -76,39 +76,26 @@ fn no_such_base(connection: &Connection) -> Refusal {
 }
 
 fn joined(base: &Url, rest: &str) -> Option<Uri> {
-    let own = base.path();
-    let mut path = String::with_capacity(own.len() + rest.len() + 1);
-    path.push_str(own);
+    let (scheme, own) = (base.scheme(), base.path());
+    if !matches!(scheme, "https" | "http") {
+        return None;
+    }
+    let mut text = String::with_capacity(base.as_str().len() + rest.len() + 1);
+    text.push_str(scheme);
+    text.push_str("://");
+    text.push_str(&base[Position::BeforeHost..Position::AfterPort]);
+    text.push_str(own);
     // An address without a slash at its end is a place and not a folder; what is appended to it still is below it.
-    if !rest.is_empty() && !rest.starts_with('?') && !path.ends_with('/') {
-        path.push('/');
+    if !rest.is_empty() && !rest.starts_with('?') && !own.ends_with('/') {
+        text.push('/');
     }
-    path.push_str(rest.strip_prefix('/').unwrap_or(rest));
-    let end = own.len();
-    let path = PathAndQuery::try_from(path).ok()?;
-    let is_below = path.as_str().get(..end) == Some(own);
-    let scheme = match base.scheme() {
-        "https" => Scheme::HTTPS,
-        "http" => Scheme::HTTP,
-        _ => return None,
-    };
-    let uri = Uri::builder()
-        .scheme(scheme)
-        .authority(authority(base)?)
-        .path_and_query(path)
-        .build()
-        .ok()?;
-    let is_there = uri.host() == base.host_str() && uri.port_u16() == base.port();
+    text.push_str(rest.strip_prefix('/').unwrap_or(rest));
+    let uri = Uri::from_maybe_shared(Bytes::from(text)).ok()?;
+    let is_below = uri.path_and_query()?.as_str().get(..own.len()) == Some(own);
+    let is_there = uri.scheme_str() == Some(scheme)
+        && uri.host() == base.host_str()
+        && uri.port_u16() == base.port();
     (is_below && is_there).then_some(uri)
-}
-
-/// Host and port of a base, as they stand in `Host`.
-fn authority(base: &Url) -> Option<Authority> {
-    let host = base.host_str()?;
-    match base.port() {
-        Some(port) => Authority::try_from(format!("{host}:{port}")).ok(),
-        None => Authority::try_from(host).ok(),
-    }
 }
 
 /// What a redirect's `Location` becomes for the agent: the path at the door where it stays below the base that was
@@ -127,7 +114,7 @@ pub fn door_path(base: &Url, requested: &str, location: &str) -> Option<DoorPath
     let own = base.path();
     let path = to.path();
     if is_own && own.ends_with('/') && path.starts_with(own) {
-        let after = &to[url::Position::BeforePath..];
+        let after = &to[Position::BeforePath..];
         return Some(DoorPath::Inside(after[own.len()..].to_owned()));
     }
     is_relative.then(|| DoorPath::Outside(to.into()))

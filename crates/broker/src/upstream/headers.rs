@@ -16,6 +16,18 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
+/// What is about the connection, and what RFC 9110 §7.6.1 and its forerunners name beside it.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
 /// What an agent's headers do not carry to the provider, beyond what is about the connection.
 const NOT_TO_PROVIDER: [HeaderName; 15] = [
     AUTHORIZATION,
@@ -55,11 +67,7 @@ const NOT_TO_AGENT: [HeaderName; 10] = [
 /// What an agent's headers become on their way out.
 pub(super) fn to_provider(headers: &mut HeaderMap, upgrades: bool) {
     let wants_trailers = names(headers, &TE).any(|name| name.eq_ignore_ascii_case("trailers"));
-    without_hop_by_hop(headers);
-    for name in NOT_TO_PROVIDER {
-        headers.remove(name);
-    }
-    without_prefixed(headers, "x-forwarded-");
+    without(headers, &NOT_TO_PROVIDER, "x-forwarded-");
     without_own_preferences(headers);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -73,11 +81,7 @@ pub(super) fn to_provider(headers: &mut HeaderMap, upgrades: bool) {
 
 /// What a provider's headers become on their way to the agent.
 pub(super) fn to_agent(headers: &mut HeaderMap, upgrades: bool) {
-    without_hop_by_hop(headers);
-    for name in NOT_TO_AGENT {
-        headers.remove(name);
-    }
-    without_prefixed(headers, "access-control-");
+    without(headers, &NOT_TO_AGENT, "access-control-");
     if upgrades {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -118,38 +122,23 @@ fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
         .map(|name| name.split(';').next().unwrap_or_default().trim())
 }
 
-fn without_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = names(headers, &CONNECTION)
-            .filter_map(|name| name.parse().ok())
-            // The length frames the body, and naming it would leave the next one to guess.
-            .filter(|name| *name != CONTENT_LENGTH)
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(CONNECTION);
-    }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+/// Takes away what is about the connection, these, and those that begin so. One look at the few that are there is
+/// quicker than to ask for each that might be.
+fn without(headers: &mut HeaderMap, these: &[HeaderName], prefix: &str) {
+    let about_connection: Vec<HeaderName> = names(headers, &CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        // The length frames the body, and naming it would leave the next one to guess.
+        .filter(|name| *name != CONTENT_LENGTH)
+        .collect();
+    let goes = |name: &&HeaderName| {
+        HOP_BY_HOP.contains(name)
+            || these.contains(name)
+            || name.as_str().starts_with(prefix)
+            || about_connection.contains(name)
+    };
+    let going: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
+    for name in going {
         headers.remove(name);
-    }
-}
-
-fn without_prefixed(headers: &mut HeaderMap, prefix: &str) {
-    let is_there = |name: &&HeaderName| name.as_str().starts_with(prefix);
-    if headers.keys().any(|name| is_there(&name)) {
-        let named: Vec<_> = headers.keys().filter(is_there).cloned().collect();
-        for name in named {
-            headers.remove(name);
-        }
     }
 }
 

@@ -127,7 +127,7 @@ fn unshowable(refusal: Refusal) -> Refusal {
 fn target(path: &str, query: Option<&str>) -> String {
     match query {
         None => path.to_owned(),
-        Some(query) => format!("{path}?{query}"),
+        Some(query) => [path, "?", query].concat(),
     }
 }
 
