@@ -2,15 +2,20 @@
 
 mod account;
 mod authorize;
+mod batch;
+mod client_documents;
 mod consent;
 mod control;
 mod discovery;
+mod events;
 mod exercises;
 mod exercises_bytes;
 mod faults;
+mod fileshares;
 mod limits;
 mod mcp;
 mod mcp_client;
+mod mcp_manage;
 mod mcp_sse;
 mod mcp_streams;
 mod nodes;
