@@ -8,13 +8,18 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 /// How Fast.io writes an instant, in bodies and in the rate-limit header.
 const FASTIO_FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+
+/// The same without the zone, which clients may leave out.
+const ZONELESS_FORMAT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
 /// The date format of HTTP headers such as `Retry-After`.
 const HTTP_FORMAT: &[BorrowedFormatItem<'_>] = format_description!(
@@ -45,6 +50,14 @@ impl Clock {
 /// `2026-04-24 23:49:04 UTC`.
 pub(crate) fn fastio_datetime(at: OffsetDateTime) -> String {
     at.format(FASTIO_FORMAT).unwrap_or_default()
+}
+
+/// An instant as clients write it: `2026-04-24 23:49:04 UTC`, the same without the zone, or RFC 3339.
+pub(crate) fn parse_datetime(text: &str) -> Option<OffsetDateTime> {
+    PrimitiveDateTime::parse(text.trim_end_matches(" UTC"), ZONELESS_FORMAT)
+        .map(PrimitiveDateTime::assume_utc)
+        .or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
+        .ok()
 }
 
 /// `Fri, 24 Apr 2026 23:49:04 GMT`.

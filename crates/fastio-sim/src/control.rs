@@ -17,6 +17,9 @@
 //! | `DELETE /sessions/{id}` | the person revokes it from the dashboard |
 //! | `GET /clients` | `{"clients":[{"client_id","client_name","redirect_uris"}]}` |
 //! | `DELETE /clients/{id}` | the provider forgets a registration |
+//! | `GET /client-documents` | `{"documents":{"https://…":{…}}}` |
+//! | `PUT /client-documents` `{"address","document"}` | puts a client metadata document at an HTTPS address |
+//! | `DELETE /client-documents` `{"address"}` | takes it away |
 //! | `POST /tokens/probe` `{"refresh_token"}` or `{"access_token"}` | `{"live":bool,"why":null or a word}` |
 //! | `GET /effects` | `{"effects":{"node created: …":1,…}}` |
 //! | `POST /effects/reset` | forgets them |
@@ -102,6 +105,12 @@ pub(crate) fn router(site: SharedSite, door: Arc<Door>) -> Router {
         .route("/sessions/{id}", delete(revoke_session))
         .route("/clients", get(clients))
         .route("/clients/{id}", delete(forget_client))
+        .route(
+            "/client-documents",
+            get(documents)
+                .put(publish_document)
+                .delete(withdraw_document),
+        )
         .route("/tokens/probe", post(probe))
         .route("/secrets", get(secrets))
         .route("/outage", post(outage))
@@ -283,6 +292,44 @@ async fn forget_client(
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(ControlError::Unknown("client"))
+    }
+}
+
+async fn documents(State(control): State<Control>) -> Json<Value> {
+    Json(json!({ "documents": control.site.world().documents.all() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Published {
+    address: String,
+    document: Value,
+}
+
+async fn publish_document(
+    State(control): State<Control>,
+    body: Result<Json<Published>, JsonRejection>,
+) -> Result<StatusCode, ControlError> {
+    let Json(Published { address, document }) = body?;
+    control.site.world().documents.publish(&address, document);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Withdrawn {
+    address: String,
+}
+
+async fn withdraw_document(
+    State(control): State<Control>,
+    body: Result<Json<Withdrawn>, JsonRejection>,
+) -> Result<StatusCode, ControlError> {
+    let Json(Withdrawn { address }) = body?;
+    if control.site.world().documents.withdraw(&address) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ControlError::Unknown("client document"))
     }
 }
 

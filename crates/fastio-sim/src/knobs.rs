@@ -186,6 +186,15 @@ choice! {
 }
 
 choice! {
+    /// Clients whose `client_id` is the address of a metadata document.
+    ClientDocuments {
+        /// The document is fetched; the metadata of the server says so.
+        Fetched,
+        /// Such a client is unknown.
+        Ignored,
+    }
+}
+choice! {
     /// Whether `/mcp` and `/sse` serve a client without a credential.
     McpAnonymous {
         /// They do; it signs in by the `auth` tool.
@@ -270,12 +279,16 @@ pub struct Knobs {
     pub resource: ResourceValues,
     /// Dynamic client registration.
     pub registration: Registration,
+    /// Clients with a metadata document.
+    pub client_documents: ClientDocuments,
     /// Clients of the MCP server without a credential.
     pub mcp_anonymous: McpAnonymous,
     /// How the MCP server tells that a credential has gone bad.
     pub mcp_auth_failure: McpAuthFailure,
     /// Which tools the MCP server has.
     pub mcp_catalogue: McpCatalogue,
+    /// Whether writing is a tool of its own, `storage_manage` beside `storage`, as from October 2026 on.
+    pub mcp_manage_tools: Presence,
     /// How many tools a page of `tools/list` holds.
     pub mcp_page_size: u32,
     /// Whether the MCP server asks the client's person before it deletes (elicitation).
@@ -288,6 +301,13 @@ pub struct Knobs {
     pub api_limit_per_minute: u32,
     /// The same for the well-known documents (60 is the published figure).
     pub discovery_limit_per_minute: u32,
+    /// And in an hour (600 is the published figure).
+    pub discovery_limit_per_hour: u32,
+    /// Requests a minute to `/upload/batch/`, which has a bucket of its own; its figure is not public.
+    pub upload_batch_limit_per_minute: u32,
+    /// Whether the published limits of single endpoints hold: searching events (5 in 3 s, 15 in 30 s, 120
+    /// in 10 min) and updating notes (2 in 10 s, 5 in 60 s).
+    pub published_limits: Presence,
 }
 
 impl Default for Knobs {
@@ -316,9 +336,11 @@ impl Default for Knobs {
             access_token_form: AccessTokenForm::default(),
             resource: ResourceValues::default(),
             registration: Registration::default(),
+            client_documents: ClientDocuments::default(),
             mcp_anonymous: McpAnonymous::default(),
             mcp_auth_failure: McpAuthFailure::default(),
             mcp_catalogue: McpCatalogue::default(),
+            mcp_manage_tools: Presence::default(),
             mcp_page_size: 50,
             mcp_asks_before_deleting: Presence::default(),
             mcp_tells_changes: Presence::default(),
@@ -326,6 +348,9 @@ impl Default for Knobs {
             // High enough that only a test which wants to meet the limit does.
             api_limit_per_minute: 100_000,
             discovery_limit_per_minute: 60,
+            discovery_limit_per_hour: 600,
+            upload_batch_limit_per_minute: 100_000,
+            published_limits: Presence::default(),
         }
     }
 }

@@ -28,9 +28,32 @@
 //! handlers. Below `/current/sim/` are endpoints that Fast.io does not have: an echo, redirects, streams
 //! without end, a sink for bodies of any size. A file `pattern-N` holds N bytes in every place.
 //!
+//! # What stands in
+//!
 //! Where the public material names no path or no reply (most writes), a plain one stands in for it; the
-//! table of operations in `mcp/operations.txt` shows all of them. Not played: client metadata
-//! documents, batch uploads, a second factor, the files behind file-share links, webhooks, signing.
+//! table of operations in `mcp/operations.txt` shows all of them. The same goes for the parts of a batch
+//! upload, for what a client metadata document must say (there the IETF draft decides), and for how far
+//! a link to a file lets someone go who has no grant. Clients with a secret are served, though only public
+//! ones are known of Fast.io, for other providers have them. Nothing is fetched from a network: a test
+//! publishes client metadata documents ([`Sim::publish_client_document`]), and what an import brings is
+//! made up.
+//!
+//! # What is not played
+//!
+//! | What | Why |
+//! |---|---|
+//! | Webhooks | The provider took their registration away in July 2026; payload and signature were never public. The paths answer 404, code 9992. |
+//! | `POST /oauth/authorize/` | Completes a consent from the provider's own pages; its body is not public. The consent pages here do it. |
+//! | A second factor | Methods and replies of its steps are not public. It is told to be off, and cannot be turned on. |
+//! | `?output=` | Taken, and without effect: which fields a level leaves out is not public. |
+//! | `/mcp/operations` | Known by its name only: 404, code 9992. |
+//! | The tools `intent`, `sign`, `import` and their siblings; several GETs in one `execute` | Their arguments are not public, or they are not served everywhere. |
+//! | `event action=changes` | The reply and the path behind it are not public. |
+//! | `pkce-complete` without a code | Where the browser of the newer sign-in goes back to is not public; the code is handed over, as in July 2026. |
+//! | What an upload goes through between its last piece and its end | It is assembled and stored at once. |
+//! | The expiry, previews and writing back of links to files | Not needed to carry their bytes. |
+//! | `_warnings`, `_state`, `_context` in results | Known by their names only. |
+//! | Admin scopes | Which calls need `rwa` is not public; none here does. |
 
 mod browser;
 mod clock;
@@ -54,8 +77,8 @@ pub use fault::{Fault, Hang, LimitForm, RateLimit};
 pub use inspect::{LockView, Probe, SessionView};
 pub use kind::{Group, Kind, Selector};
 pub use knobs::{
-    AccessTokenForm, ErrorRedirectState, ExpiresHeader, ExpiresIn, KnobError, Knobs,
-    LimitHeaderNames, McpAnonymous, McpAuthFailure, McpCatalogue, Presence, RedirectCheck,
+    AccessTokenForm, ClientDocuments, ErrorRedirectState, ExpiresHeader, ExpiresIn, KnobError,
+    Knobs, LimitHeaderNames, McpAnonymous, McpAuthFailure, McpCatalogue, Presence, RedirectCheck,
     RefreshReuse, RefreshRotation, Registration, ResourceValues, RevokedAccessToken,
     ScopeParameter, ScopesEncoding, TokenErrorShape, ValidationStatus, WellKnown,
 };

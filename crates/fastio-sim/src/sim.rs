@@ -257,6 +257,18 @@ impl Sim {
         self.site.world().clients.forget(client_id)
     }
 
+    /// Puts a client metadata document at an HTTPS address, for authorizations that give the address as
+    /// their `client_id`. Nothing is fetched over a network.
+    pub fn publish_client_document(&self, address: &str, document: Value) {
+        self.site.world().documents.publish(address, document);
+    }
+
+    /// Takes such a document away; `false` if there is none.
+    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
+    pub fn withdraw_client_document(&self, address: &str) -> bool {
+        self.site.world().documents.withdraw(address)
+    }
+
     /// Whether a refresh token still opens anything. Asking changes nothing.
     #[must_use]
     pub fn probe_refresh_token(&self, token: &str) -> Probe {

@@ -22,6 +22,7 @@ pub(crate) async fn rows(scale: Scale) -> Vec<Row> {
     let world = Scene::bare(|knobs| {
         knobs.access_token_lifetime_s = LONG_LIFE;
         knobs.discovery_limit_per_minute = 100_000;
+        knobs.discovery_limit_per_hour = 100_000;
     })
     .await;
     let served = serve(&world).await;

@@ -44,13 +44,9 @@ pub(crate) async fn start(State(site): State<SharedSite>, uri: Uri) -> Response 
     let Some(client_id) = fields.given("client_id") else {
         return Refusal::missing("client_id").into_response();
     };
-    let Some(client) = world.clients.find(client_id) else {
-        let message = if client_id.starts_with("https://") {
-            "This simulator fetches no client metadata documents; register the client."
-        } else {
-            "client_id names no registered client."
-        };
-        return Refusal::invalid("client_id", message).into_response();
+    let client = match world.client_asking(client_id, now) {
+        Ok(client) => client,
+        Err(message) => return Refusal::invalid("client_id", message).into_response(),
     };
     let Some(redirect_uri) = fields.given("redirect_uri") else {
         return Refusal::missing("redirect_uri").into_response();

@@ -135,6 +135,18 @@ impl Call {
             .transpose()
     }
 
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        match self.given(name).as_deref() {
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some(_) => Err(Refusal::invalid(
+                name,
+                format!("{name} must be true or false."),
+            )),
+        }
+    }
+
     /// Everything that the body says, as a record.
     pub(crate) fn record(&self) -> Map<String, Value> {
         let mut record = self.json.clone();

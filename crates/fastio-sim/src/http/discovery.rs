@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::http::envelope::Refusal;
 use crate::http::site::SharedSite;
-use crate::knobs::{Presence, Registration, WellKnown};
+use crate::knobs::{ClientDocuments, Presence, Registration, WellKnown};
 use crate::scope::ScopeType;
 use crate::world::clients::ClientAuthentication;
 
@@ -35,6 +35,9 @@ pub(crate) async fn authorization_server(State(site): State<SharedSite>, uri: Ur
     });
     if knobs.registration == Registration::Open {
         document["registration_endpoint"] = at("register/").into();
+    }
+    if knobs.client_documents == ClientDocuments::Fetched {
+        document["client_id_metadata_document_supported"] = true.into();
     }
     Json(document).into_response()
 }

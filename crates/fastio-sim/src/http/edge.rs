@@ -102,6 +102,7 @@ async fn serve_connection(stream: TcpStream, site: SharedSite, router: Router) {
 fn streams(path: &str) -> bool {
     path == "/blob"
         || path == "/current/sim/sink/"
+        || path == "/current/upload/batch/"
         || (path.starts_with("/current/upload/") && path.ends_with("/stream/"))
 }
 

@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use serde_json::{Value, json};
-use time::macros::format_description;
-use time::{Duration, PrimitiveDateTime};
+use time::Duration;
 
+use crate::clock::parse_datetime;
 use crate::http::call::Call;
 use crate::http::envelope::{Lacking, Refusal, Reply, ScopeRefusal};
 use crate::http::site::{SharedSite, bearer};
@@ -189,10 +189,7 @@ fn whole_account() -> Result<Scopes, Refusal> {
 
 /// `2026-04-24 23:49:04 UTC` as a moment.
 fn end(text: &str) -> Result<time::OffsetDateTime, Refusal> {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    PrimitiveDateTime::parse(text.trim_end_matches(" UTC"), format)
-        .map(PrimitiveDateTime::assume_utc)
-        .map_err(|_| Refusal::invalid("expires", "expires is not a date."))
+    parse_datetime(text).ok_or_else(|| Refusal::invalid("expires", "expires is not a date."))
 }
 
 fn description(key: &Key) -> Value {

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod ai;
 pub(crate) mod authorize;
+pub(crate) mod batch;
 pub(crate) mod call;
 pub(crate) mod course;
 pub(crate) mod discovery;
@@ -11,6 +12,7 @@ pub(crate) mod edge;
 pub(crate) mod envelope;
 pub(crate) mod events;
 pub(crate) mod fields;
+pub(crate) mod fileshares;
 pub(crate) mod imports;
 pub(crate) mod keys;
 pub(crate) mod limits;
@@ -77,6 +79,7 @@ fn api_routes() -> Router<SharedSite> {
         .nest("/workspace/{id}", place_routes())
         .nest("/share/{id}", place_routes())
         .merge(shelf::routes())
+        .merge(fileshares::routes())
         .merge(errand_routes())
         .merge(import_routes())
         .nest("/sim", proving_routes())
@@ -244,6 +247,7 @@ fn ai_routes() -> Router<SharedSite> {
 fn errand_routes() -> Router<SharedSite> {
     Router::new()
         .route("/upload/", post(uploads::begin))
+        .route("/upload/batch/", post(batch::upload))
         .route("/upload/list/", get(uploads::list))
         .route("/upload/limits/", get(uploads::limits))
         .route("/upload/{id}/", delete(uploads::cancel))

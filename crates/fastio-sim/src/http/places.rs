@@ -98,7 +98,7 @@ pub(crate) async fn create_workspace(call: Call) -> Result<Reply, Refusal> {
         workspace.folder_name = folder;
     }
     // Left out, the intelligence of a workspace is on here.
-    workspace.intelligence = flag(&call, "intelligence")?.unwrap_or(true);
+    workspace.intelligence = call.flag("intelligence")?.unwrap_or(true);
     let shown = workspace_description(&workspace);
     world
         .effects
@@ -156,7 +156,7 @@ pub(crate) async fn details(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) async fn update(call: Call) -> Result<Reply, Refusal> {
-    let intelligence = flag(&call, "intelligence")?;
+    let intelligence = call.flag("intelligence")?;
     change(&call, "changed", |place| {
         if let Some(name) = call.given("name") {
             place.name = name;
@@ -270,18 +270,6 @@ fn find<'w>(world: &'w mut World, place: &Place) -> Result<&'w mut Workspace, Re
 
 fn kind(place: &Place) -> &'static str {
     if place.is_share { "share" } else { "workspace" }
-}
-
-fn flag(call: &Call, name: &str) -> Result<Option<bool>, Refusal> {
-    match call.given(name).as_deref() {
-        None => Ok(None),
-        Some("true" | "1") => Ok(Some(true)),
-        Some("false" | "0") => Ok(Some(false)),
-        Some(_) => Err(Refusal::invalid(
-            name,
-            format!("{name} must be true or false."),
-        )),
-    }
 }
 
 impl Call {

@@ -7,10 +7,8 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::Uri;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
-use time::PrimitiveDateTime;
-use time::macros::format_description;
 
+use crate::clock::parse_datetime;
 use crate::http::call::{Call, Place};
 use crate::http::envelope::{Refusal, Reply};
 use crate::http::fields::Fields;
@@ -138,7 +136,8 @@ fn news(world: &World, entity: &str, since: i64) -> Option<Reply> {
     ))
 }
 
-/// Refuses a caller who may not read an entity: a place, an organisation, or the person.
+/// Refuses a caller who may not read an entity: a place, an organisation, the person, or a link to a file,
+/// which the members of its workspace may watch.
 fn may_watch(call: &Call, world: &World, entity: &str) -> Result<(), Refusal> {
     if entity == call.caller.person_id || entity == "me" {
         return Ok(());
@@ -146,6 +145,8 @@ fn may_watch(call: &Call, world: &World, entity: &str) -> Result<(), Refusal> {
     if world.catalogue.org(entity).is_some() {
         return call.open_org(world, entity, Mode::Read);
     }
+    let link = world.fileshares.find(entity);
+    let entity = link.map_or(entity, |link| link.workspace.as_str());
     let place = Place {
         id: entity.to_owned(),
         is_share: world
@@ -161,11 +162,7 @@ fn moment(text: &str) -> Result<i64, Refusal> {
     if let Ok(moment) = text.parse() {
         return Ok(moment);
     }
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    PrimitiveDateTime::parse(text.trim_end_matches(" UTC"), format)
-        .map(|date| {
-            let date: OffsetDateTime = date.assume_utc();
-            i64::try_from(date.unix_timestamp_nanos() / 1000).unwrap_or(0)
-        })
-        .map_err(|_| Refusal::invalid("lastactivity", "lastactivity is not a moment."))
+    parse_datetime(text)
+        .map(|date| i64::try_from(date.unix_timestamp_nanos() / 1000).unwrap_or(0))
+        .ok_or_else(|| Refusal::invalid("lastactivity", "lastactivity is not a moment."))
 }

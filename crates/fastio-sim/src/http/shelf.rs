@@ -17,7 +17,7 @@ use crate::world::World;
 use crate::world::shelves::Record;
 
 /// The collections of each kind of entity.
-const COLLECTIONS: [(&str, &[&str]); 5] = [
+const COLLECTIONS: [(&str, &[&str]); 4] = [
     (
         "/workspace/{id}",
         &[
@@ -27,7 +27,6 @@ const COLLECTIONS: [(&str, &[&str]); 5] = [
             "assets",
             "templates",
             "views",
-            "fileshares",
         ],
     ),
     (
@@ -43,7 +42,6 @@ const COLLECTIONS: [(&str, &[&str]); 5] = [
     ),
     ("/org/{id}", &["members", "invitations", "assets", "apps"]),
     ("/user", &["contacts", "invitations", "assets"]),
-    ("/fileshare/{id}", &["comments", "recipients"]),
 ];
 
 pub(crate) fn routes() -> Router<SharedSite> {

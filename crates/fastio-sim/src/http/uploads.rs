@@ -28,7 +28,7 @@ use crate::world::stored::Stored;
 use crate::world::uploads::{Status, Upload};
 
 /// What goes into one multipart request; more needs the chunked protocol.
-const SMALL_UPLOAD_LIMIT: usize = 4 * 1024 * 1024;
+pub(crate) const SMALL_UPLOAD_LIMIT: usize = 4 * 1024 * 1024;
 /// What is kept of an upload; of a larger one only length and hash.
 const KEPT: u64 = 16 * 1024 * 1024;
 
@@ -204,7 +204,12 @@ pub(crate) async fn sink(
 }
 
 /// Makes the file that an upload is for.
-fn store(site: &SharedSite, world: &mut World, upload: &mut Upload, bytes: Stored) -> String {
+pub(crate) fn store(
+    site: &SharedSite,
+    world: &mut World,
+    upload: &mut Upload,
+    bytes: Stored,
+) -> String {
     let now = site.now();
     let place = upload.place.id.clone();
     let file = match world.catalogue.place_mut(&place) {

@@ -1,129 +1,39 @@
-//! The tools that a client is shown.
-//!
-//! Which ones depends on the client's name, as at Fast.io: programs that write code get five tools and
-//! find the rest by searching, others get eighteen that route by `action`. A knob shows every
-//! operation as a tool of its own. Whoever may only read is not shown what writes.
+//! The tools as a client is shown them: their names, what they are for, and the schemas of their
+//! arguments.
 
 use std::sync::Arc;
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
-use crate::mcp::operations::{self, Argument, Operation, placeholders};
+use crate::mcp::menu::Executes;
+use crate::mcp::operations::{Argument, Operation, Variant, placeholders};
 
-/// Which tools a session has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// Eighteen tools that route by `action`.
-    Named,
-    /// Five tools for programs that write code.
-    Code,
-    /// Each operation is a tool.
-    Whole,
+/// A tool of the whole catalogue.
+pub(crate) fn whole_tool(variant: &Variant) -> Tool {
+    let operation = variant.operation;
+    let arguments = placeholders(&variant.path)
+        .map(|name| (name, true))
+        .chain(operation.arguments.iter().map(|own| (own.name, own.needed)));
+    tool(
+        &variant.name,
+        operation.about,
+        schema(arguments),
+        operation.only_reads(),
+    )
 }
 
-/// Parts of the names of the programs that write code.
-const CODING: [&str; 9] = [
-    "claude-code",
-    "cursor",
-    "continue",
-    "cowork",
-    "codex",
-    "antigravity",
-    "gemini-cli",
-    "grok-cli",
-    "opencode",
-];
-
-/// The named tools of July 2026.
-const NAMED: [(&str, &str); 18] = [
-    ("auth", "Signs in and tells who is signed in."),
-    ("user", "The person."),
-    ("org", "Organizations."),
-    ("workspace", "Workspaces."),
-    ("share", "Shares."),
-    ("fileshare", "Links to single files."),
-    ("storage", "Files and folders."),
-    ("metadata", "What is known about files."),
-    ("find", "Finds files anywhere."),
-    ("upload", "Puts files in."),
-    ("download", "Gets files out."),
-    ("ai", "Answers questions about files."),
-    ("comment", "Comments."),
-    ("event", "What happened."),
-    ("member", "Members."),
-    ("invitation", "Invitations."),
-    ("asset", "Logos and the like."),
-    ("how-to", "Guides."),
-];
-
-/// The tools of code mode.
-const CODE: [&str; 5] = ["auth", "upload", "search", "execute", "how-to"];
-
-impl Shape {
-    pub(crate) fn for_client(name: &str) -> Self {
-        let name = name.to_lowercase();
-        if CODING.iter().any(|part| name.contains(part)) {
-            Self::Code
-        } else {
-            Self::Named
-        }
-    }
-
-    /// The tools, in an order that does not change.
-    pub(crate) fn tools(self, read_only: bool) -> Vec<Tool> {
-        match self {
-            Self::Named => NAMED
-                .iter()
-                .map(|(name, about)| named_tool(name, about, read_only))
-                .collect(),
-            Self::Code => CODE
-                .iter()
-                .map(|name| match *name {
-                    "search" => search_tool(),
-                    "execute" => execute_tool(read_only),
-                    name => named_tool(name, "", read_only),
-                })
-                .collect(),
-            Self::Whole => operations::variants()
-                .iter()
-                .filter(|variant| shown(variant.operation, read_only))
-                .map(|variant| {
-                    let operation = variant.operation;
-                    let arguments = placeholders(&variant.path)
-                        .map(|name| (name, true))
-                        .chain(operation.arguments.iter().map(|own| (own.name, own.needed)));
-                    tool(
-                        &variant.name,
-                        operation.about,
-                        schema(arguments),
-                        operation.only_reads(),
-                    )
-                })
-                .collect(),
-        }
-    }
+/// A named tool that only writes.
+pub(crate) fn managing_tool(name: &str, about: &str, actions: &[&Operation]) -> Tool {
+    let mut tool = named_tool(name, about, actions);
+    tool.annotations = tool
+        .annotations
+        .map(|annotations| annotations.destructive(true));
+    tool
 }
 
-/// Whether whoever may only read is shown an operation. Signing in writes nothing of the account.
-fn shown(operation: &Operation, read_only: bool) -> bool {
-    let signs_in = matches!(
-        operation.action,
-        "pkce-login" | "pkce-complete" | "set-api-key"
-    );
-    !read_only || operation.only_reads() || signs_in
-}
-
-/// The actions of a named tool.
-pub(crate) fn actions(tool: &str, read_only: bool) -> Vec<&'static Operation> {
-    operations::all()
-        .iter()
-        .filter(|operation| operation.tool == tool && shown(operation, read_only))
-        .collect()
-}
-
-fn named_tool(name: &str, about: &str, read_only: bool) -> Tool {
-    let actions = actions(name, read_only);
+/// A tool that routes by `action`.
+pub(crate) fn named_tool(name: &str, about: &str, actions: &[&Operation]) -> Tool {
     let mut properties = Map::new();
     let mut names: Vec<&str> = actions.iter().map(|operation| operation.action).collect();
     names.push("describe");
@@ -131,7 +41,7 @@ fn named_tool(name: &str, about: &str, read_only: bool) -> Tool {
         "action".to_owned(),
         json!({ "type": "string", "enum": names, "description": "What to do." }),
     );
-    for operation in &actions {
+    for operation in actions {
         let kinds = operation.kinds();
         if let Some(first) = kinds.first() {
             let first = if kinds.contains(&"workspace") {
@@ -170,7 +80,8 @@ fn named_tool(name: &str, about: &str, read_only: bool) -> Tool {
     tool(name, about, object(schema), only_reads)
 }
 
-fn search_tool() -> Tool {
+/// Code mode's way to find calls of the API.
+pub(crate) fn search_tool() -> Tool {
     tool(
         "search",
         "Finds the calls of the API that match some words.",
@@ -179,21 +90,24 @@ fn search_tool() -> Tool {
     )
 }
 
-fn execute_tool(read_only: bool) -> Tool {
-    let methods: &[&str] = if read_only {
-        &["get"]
-    } else {
-        &[
-            "get",
-            "post",
-            "postJson",
-            "put",
-            "putJson",
-            "patch",
-            "patchJson",
-            "delete",
-        ]
-    };
+/// Code mode's way to make them.
+pub(crate) fn execute_tool(name: &str, executes: Executes) -> Tool {
+    let writes = [
+        "post",
+        "postJson",
+        "put",
+        "putJson",
+        "patch",
+        "patchJson",
+        "delete",
+    ];
+    let mut methods = Vec::new();
+    if executes != Executes::Writes {
+        methods.push("get");
+    }
+    if executes != Executes::Reads {
+        methods.extend(writes);
+    }
     let schema = json!({
         "type": "object",
         "properties": {
@@ -205,7 +119,8 @@ fn execute_tool(read_only: bool) -> Tool {
         },
         "required": ["method", "path"],
     });
-    tool("execute", "Calls the API.", object(schema), read_only)
+    let only_reads = executes == Executes::Reads;
+    tool(name, "Calls the API.", object(schema), only_reads)
 }
 
 fn tool(name: &str, about: &str, schema: JsonObject, only_reads: bool) -> Tool {

@@ -16,6 +16,7 @@ use crate::mcp::operations::{Variant, placeholders, variants};
 use crate::scope::Scopes;
 use crate::secret::{Fingerprint, random_node_id, random_token};
 use crate::world::errands::{Thread, Turn, WebUpload};
+use crate::world::fileshares::{Capability, Fileshare, Grant};
 use crate::world::keys::{Key, KeyKind};
 use crate::world::locks::Lock;
 use crate::world::uploads::Upload;
@@ -69,7 +70,8 @@ impl Making<'_> {
             "share_id" => demo::PRESS_KIT.to_owned(),
             "org_id" => demo::STUDIO.to_owned(),
             "user_id" => demo::PERSON_ID.to_owned(),
-            "fileshare_id" => self.record(&format!("workspace/{}/fileshares", demo::WEBSITE)),
+            "fileshare_id" => self.fileshare(),
+            "node" => self.node(false),
             "node_id" if matches!(action, "list" | "create-folder" | "add-note" | "add-file") => {
                 "root".to_owned()
             }
@@ -158,6 +160,19 @@ impl Making<'_> {
         if self.variant.operation.action == "node-delete" {
             self.record(&written);
         }
+        id
+    }
+
+    /// A link that lets the person of the other examples view its file.
+    fn fileshare(&mut self) -> String {
+        let node = self.node(false);
+        let mut fileshare = Fileshare::new(demo::WEBSITE, &node);
+        fileshare.grants.push(Grant {
+            person: "someone@example.com".to_owned(),
+            capability: Capability::View,
+        });
+        let id = fileshare.id.clone();
+        self.world.fileshares.push(fileshare);
         id
     }
 
@@ -307,6 +322,7 @@ fn plain(name: &str) -> Option<String> {
             "parent" => "root",
             "action" => "create",
             "email" => "someone@example.com",
+            "capability" => "view",
             "type" => "logo",
             "source_url" => "https://example.com/a.txt",
             "provider" => "google_drive",

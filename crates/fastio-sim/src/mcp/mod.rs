@@ -10,6 +10,7 @@ mod catalogue;
 mod confirming;
 pub(crate) mod examples;
 mod inside;
+mod menu;
 mod operations;
 mod own;
 mod resources;
@@ -29,11 +30,15 @@ use axum::routing::{get, post};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
+use time::{Duration, OffsetDateTime};
 
 use crate::http::site::{SharedSite, Site, bearer};
 use crate::knobs::{McpAnonymous, McpAuthFailure};
 use crate::mcp::inside::Inside;
 use crate::mcp::server::Fastio;
+use crate::world::clients::PREREGISTERED;
+use crate::world::ledger::Credential;
+use crate::world::{SecretKind, World};
 
 /// The door that a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +49,14 @@ pub(crate) enum Entrance {
     Tools,
     /// `/mcp/code`: code mode, a credential with each request.
     Code,
-    /// `/mcp/key` and `/mcp/oauth`: as `/mcp`, with a credential in each request.
-    Guarded,
+    /// `/mcp/key`: as `/mcp`, with an API key in each request and without OAuth.
+    Key,
+    /// `/mcp/oauth`: as `/mcp`, with a credential in each request.
+    OAuth,
 }
+
+/// How long before its end a session's access token is renewed.
+const RENEWED_BEFORE: Duration = Duration::minutes(5);
 
 /// The sessions of all entrances over Streamable HTTP.
 pub(crate) type Sessions = Arc<LocalSessionManager>;
@@ -76,8 +86,8 @@ pub(crate) fn routes(site: &SharedSite, api: Router) -> Router<SharedSite> {
         ("/mcp", Entrance::Open),
         ("/mcp/tools", Entrance::Tools),
         ("/mcp/code", Entrance::Code),
-        ("/mcp/key", Entrance::Guarded),
-        ("/mcp/oauth", Entrance::Guarded),
+        ("/mcp/key", Entrance::Key),
+        ("/mcp/oauth", Entrance::OAuth),
     ];
     let mut router = Router::new();
     for (path, entrance) in entrances {
@@ -107,6 +117,7 @@ fn side_routes(side: Side) -> Router<SharedSite> {
     Router::new()
         .route("/blob", post(side::leave))
         .route("/file/{kind}/{id}/{node}", get(side::fetch))
+        .route("/file/fileshare/{id}", get(side::fetch_link))
         .with_state(side)
 }
 
@@ -132,13 +143,21 @@ fn challenge(site: &Site, entrance: Entrance, headers: &HeaderMap) -> Option<Res
         "resource_metadata=\"{}/.well-known/oauth-protected-resource/\"",
         site.origin()
     );
-    let text = match bearer(headers) {
-        None if entrance == Entrance::Open && anonymous == McpAnonymous::Allowed => return None,
-        None => format!("Bearer {metadata}"),
-        Some(token) if failure == McpAuthFailure::Http401 && site.holder(token).is_err() => {
+    let holder = bearer(headers).map(|token| site.holder(token));
+    let text = match (entrance, holder) {
+        (Entrance::Open, None) if anonymous == McpAnonymous::Allowed => return None,
+        (Entrance::Key, None) => "Bearer".to_owned(),
+        (Entrance::Key, Some(Ok(caller))) if caller.credential != Credential::ApiKey => {
+            "Bearer error=\"invalid_token\"".to_owned()
+        }
+        (Entrance::Key, Some(Err(_))) if failure == McpAuthFailure::Http401 => {
+            "Bearer error=\"invalid_token\"".to_owned()
+        }
+        (_, None) => format!("Bearer {metadata}"),
+        (_, Some(Err(_))) if failure == McpAuthFailure::Http401 => {
             format!("Bearer error=\"invalid_token\", {metadata}")
         }
-        Some(_) => return None,
+        (_, Some(_)) => return None,
     };
     let body = json!({ "error": "invalid_token", "error_description": "Sign in to use this." });
     let mut response = (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();
@@ -149,8 +168,55 @@ fn challenge(site: &Site, entrance: Entrance, headers: &HeaderMap) -> Option<Res
 }
 
 impl Site {
-    /// The credential that a session got by the `auth` tool.
+    /// The credential that a session got by the `auth` tool. An access token is renewed where less than
+    /// five minutes of it are left; the real server does so by an alarm, here it happens at the next use.
     pub(crate) fn signed_in(&self, session: &str) -> Option<String> {
-        self.world().desk.session(session)?.token.clone()
+        let now = self.now();
+        let mut world = self.world();
+        world.renew_session(session, now);
+        world.desk.session(session)?.token.clone()
+    }
+
+    /// When a credential ends by itself.
+    pub(crate) fn end_of(&self, token: &str) -> Option<OffsetDateTime> {
+        let now = self.now();
+        let world = self.world();
+        match world.keys.find(token, now) {
+            Some(key) => key.expires_at,
+            None => world.ledger.end_of(token),
+        }
+    }
+}
+
+impl World {
+    fn renew_session(&mut self, id: &str, now: OffsetDateTime) {
+        let Some(session) = self.desk.session(id).cloned() else {
+            return;
+        };
+        let (Some(token), Some(refresh)) = (session.token, session.refresh) else {
+            return;
+        };
+        let ends_soon = self
+            .ledger
+            .end_of(&token)
+            .is_none_or(|end| end - RENEWED_BEFORE <= now);
+        if !ends_soon && self.ledger.caller(&token, &self.knobs, now).is_ok() {
+            return;
+        }
+        let renewed = self
+            .ledger
+            .refresh(&refresh, PREREGISTERED, None, &self.knobs, now);
+        let Ok(issued) = renewed else {
+            let session = self.desk.session_mut(id);
+            session.refresh = None;
+            session.refresh_refused = true;
+            return;
+        };
+        self.note_secret(SecretKind::AccessToken, &issued.access_token);
+        let refresh = issued.refresh_token.unwrap_or(refresh);
+        self.note_secret(SecretKind::RefreshToken, &refresh);
+        let session = self.desk.session_mut(id);
+        session.token = Some(issued.access_token);
+        session.refresh = Some(refresh);
     }
 }

@@ -12,6 +12,8 @@ use crate::mcp::answer::{answer, refusal, success};
 use crate::mcp::calling::{invalid, missing, needed, text};
 use crate::mcp::inside::{Ask, Inside, Payload};
 use crate::secret::{pkce_challenge, random_token};
+use crate::world::desk::Session;
+use crate::world::ledger::Credential;
 
 /// Where a sign-in at the MCP server would send the browser; with `display_code` nothing goes there.
 const REDIRECT: &str = "http://127.0.0.1:1/callback";
@@ -53,6 +55,7 @@ impl Own<'_> {
             ("upload", "create-file") => self.create_file().await,
             ("upload", "web-import") => self.web_import().await,
             ("download", "file-url") => self.file_url().await,
+            ("fileshare", "download-url") => self.link_url(),
             ("how-to", "list") => Ok(guides()),
             ("how-to", "read") => self.guide(),
             _ => Err(invalid("there is no such action")),
@@ -62,20 +65,30 @@ impl Own<'_> {
     /// From what the session knows, without a call of the API.
     fn status(&self) -> CallToolResult {
         let site = &self.inside.site;
-        let fields = match self.token.map(|token| site.holder(token)) {
+        let known = self.token.map(|token| (token, site.holder(token)));
+        let fields = match known {
             None => json!({ "signed_in": false }),
-            Some(Err(_)) => json!({
-                "signed_in": false,
-                "session_expired": true,
-                "expired_reason": "token_expired",
-            }),
-            Some(Ok(caller)) => json!({
+            Some((_, Err(_))) => {
+                let world = site.world();
+                let session = self.session.and_then(|id| world.desk.session(id));
+                let refused = session.is_some_and(|session| session.refresh_refused);
+                json!({
+                    "signed_in": false,
+                    "session_expired": true,
+                    "expired_reason": if refused { "refresh_expired" } else { "token_expired" },
+                })
+            }
+            Some((token, Ok(caller))) => json!({
                 "signed_in": true,
                 "user": caller.person_id,
-                "auth_method": caller.credential.as_str(),
+                "auth_method": match caller.credential {
+                    Credential::OAuth => "oauth",
+                    Credential::ApiKey => "api_key",
+                    Credential::Session => "jwt",
+                },
+                "expiry": site.end_of(token).map(fastio_datetime),
                 "scopes": caller.scopes.strings(),
                 "agent_name": caller.agent_name,
-                "checked": fastio_datetime(site.now()),
             }),
         };
         success("auth status", members(fields))
@@ -94,9 +107,20 @@ impl Own<'_> {
             ("code_challenge", pkce_challenge(&verifier)),
             ("code_challenge_method", "S256".to_owned()),
         ];
-        let given = ["scope_type", "agent_name"]
+        let wanted = |name| text(self.arguments, name).is_some_and(|value| value == "true");
+        let given = [
+            ("scope_type", text(self.arguments, "scope_type")),
+            ("agent_name", text(self.arguments, "agent_name")),
+            ("login_hint", text(self.arguments, "email")),
+            ("access_mode", wanted("admin").then(|| "rwa".to_owned())),
+            (
+                "account_settings",
+                wanted("account_settings").then(|| "1".to_owned()),
+            ),
+        ];
+        let given = given
             .into_iter()
-            .filter_map(|name| Some((name, text(self.arguments, name)?)));
+            .filter_map(|(name, value)| Some((name, value?)));
         let query = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(own.into_iter().chain(given))
             .finish();
@@ -143,7 +167,12 @@ impl Own<'_> {
                 "Begin again with pkce-login.",
             ));
         };
-        site.world().desk.session_mut(session).token = Some(token.to_owned());
+        let refresh = outcome.body["refresh_token"].as_str().map(str::to_owned);
+        *site.world().desk.session_mut(session) = Session {
+            token: Some(token.to_owned()),
+            refresh,
+            ..Session::default()
+        };
         Ok(success(
             "auth pkce-complete",
             members(json!({ "signed_in": true })),
@@ -158,7 +187,10 @@ impl Own<'_> {
             let error = json!({ "code": 1650, "text": "The API key is not valid." });
             return Ok(refusal("auth set-api-key", &error, "Check the key."));
         }
-        site.world().desk.session_mut(session).token = Some(key);
+        *site.world().desk.session_mut(session) = Session {
+            token: Some(key),
+            ..Session::default()
+        };
         Ok(success(
             "auth set-api-key",
             members(json!({ "signed_in": true })),
@@ -322,6 +354,22 @@ impl Own<'_> {
                 "url": format!("{origin}/file/{kind}/{profile}/{node}"),
                 "resource": format!("download://{kind}/{profile}/{node}"),
                 "web_url": format!("https://go.fast.io/{kind}/{profile}/{node}"),
+            })),
+        ))
+    }
+
+    fn link_url(&self) -> Result<CallToolResult, ErrorData> {
+        let id = needed(self.arguments, "fileshare_id")?;
+        let site = &self.inside.site;
+        if site.world().fileshares.find(&id).is_none() {
+            let error = json!({ "code": 1609, "text": "There is no such link." });
+            return Ok(refusal("fileshare download-url", &error, "List the links."));
+        }
+        Ok(success(
+            "fileshare download-url",
+            members(json!({
+                "url": format!("{}/file/fileshare/{id}", site.origin()),
+                "resource": format!("download://fileshare/{id}"),
             })),
         ))
     }

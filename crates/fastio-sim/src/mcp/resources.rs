@@ -12,6 +12,7 @@ use crate::http::site::SharedSite;
 use crate::mcp::own::whole_guide;
 use crate::mcp::server::Visitor;
 use crate::scope::Mode;
+use crate::world::fileshares::Capability;
 
 /// The largest file that is handed out inline.
 const INLINE_LIMIT: u64 = 100 * 1024;
@@ -28,15 +29,14 @@ pub(crate) fn fixed() -> Vec<Resource> {
 }
 
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
-    ["workspace", "share"]
-        .into_iter()
-        .map(|kind| {
-            ResourceTemplate::new(
-                format!("download://{kind}/{{id}}/{{node}}"),
-                format!("file of a {kind}"),
-            )
-        })
-        .collect()
+    [
+        ("download://workspace/{id}/{node}", "file of a workspace"),
+        ("download://share/{id}/{node}", "file of a share"),
+        ("download://fileshare/{id}", "file behind a link"),
+    ]
+    .into_iter()
+    .map(|(uri, name)| ResourceTemplate::new(uri, name))
+    .collect()
 }
 
 pub(crate) fn read(
@@ -69,21 +69,28 @@ fn file(site: &SharedSite, uri: &str, visitor: &Visitor) -> Result<ResourceConte
         .ok_or_else(unknown)?
         .split('/')
         .collect();
-    let [kind, id, node] = parts[..] else {
-        return Err(unknown());
-    };
-    let place = Place {
-        id: id.to_owned(),
-        is_share: kind == "share",
-    };
     let caller = visitor
         .known()
         .map_err(|_| ErrorData::invalid_request("Not authenticated", None))?;
-    let world = site.world();
-    let content = reach(&world, caller, &place, Mode::Read)
-        .ok()
-        .and_then(|place| place.content(node))
-        .ok_or_else(unknown)?;
+    let content = match parts[..] {
+        [kind @ ("workspace" | "share"), id, node] => {
+            let place = Place {
+                id: id.to_owned(),
+                is_share: kind == "share",
+            };
+            reach(&site.world(), caller, &place, Mode::Read)
+                .ok()
+                .and_then(|place| place.content(node))
+        }
+        // A link with a password cannot be read here: there is no header for it.
+        ["fileshare", id] => site
+            .world()
+            .open_link(id, Some(caller), None, Capability::Download)
+            .ok()
+            .and_then(|opened| opened.versions.last().cloned()),
+        _ => None,
+    };
+    let content = content.ok_or_else(unknown)?;
     if content.bytes.len() > INLINE_LIMIT {
         return Err(ErrorData::invalid_request(
             "the file is too large to be read inline; use download file-url",

@@ -16,9 +16,9 @@ use crate::http::site::{SharedSite, bearer};
 use crate::knobs::{McpAuthFailure, McpCatalogue, Presence};
 use crate::mcp::answer::{answer, refusal, success};
 use crate::mcp::calling::{ask, executed, invalid, needed, text};
-use crate::mcp::catalogue::{Shape, actions};
 use crate::mcp::confirming::{Confirmation, confirm};
-use crate::mcp::inside::Inside;
+use crate::mcp::inside::{Ask, Inside};
+use crate::mcp::menu::{Menu, Shape};
 use crate::mcp::operations::{self, Operation, Verb};
 use crate::mcp::own::{Own, members};
 use crate::mcp::{Entrance, resources};
@@ -69,8 +69,8 @@ impl ServerHandler for Fastio {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let visitor = self.visitor(&context);
-        let read_only = self.hides_writing(&visitor)?;
-        let tools = self.shape(&context).tools(read_only);
+        self.expects_no_bad_credential(&visitor)?;
+        let tools = self.menu(&context, &visitor).tools();
         let page = self.site().world().knobs.mcp_page_size.max(1) as usize;
         let start = match request.and_then(|request| request.cursor) {
             None => 0,
@@ -92,18 +92,25 @@ impl ServerHandler for Fastio {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let visitor = self.visitor(&context);
-        let shape = self.shape(&context);
+        let menu = self.menu(&context, &visitor);
         let arguments = request.arguments.clone().unwrap_or_default();
-        if text(&arguments, "action").as_deref() == Some("describe") && shape != Shape::Whole {
-            return Ok(described(&request.name, visitor.read_only()).into());
+        if text(&arguments, "action").as_deref() == Some("describe") && menu.shape != Shape::Whole {
+            return Ok(described(&menu, &request.name).into());
         }
-        if shape == Shape::Code && request.name == "search" {
-            return Ok(searched(&needed(&arguments, "query")?).into());
+        if menu.shape == Shape::Code && request.name == "search" {
+            return Ok(searched(&menu, &needed(&arguments, "query")?).into());
         }
-        if shape == Shape::Code && request.name == "execute" {
-            return self.execute(&visitor, &arguments).await;
+        if let Some(executes) = menu.executes(&request.name) {
+            let ask = executed(&arguments)?;
+            executes.check(&ask.method)?;
+            if menu.leaves_out(&ask.path) {
+                return Err(invalid(
+                    "this server does not call paths of credentials or billing",
+                ));
+            }
+            return self.execute(&visitor, ask).await;
         }
-        let job = job(shape, &request.name, arguments, visitor.read_only())?;
+        let job = job(&menu, &request.name, arguments)?;
         if !job.needs_no_sign_in()
             && let Some(refused) = self.refused(&visitor)?
         {
@@ -192,19 +199,32 @@ impl Fastio {
         &self.inside.site
     }
 
-    fn shape(&self, context: &RequestContext<RoleServer>) -> Shape {
-        match (self.entrance, self.site().world().knobs.mcp_catalogue) {
-            (Entrance::Tools, _) | (Entrance::Open | Entrance::Guarded, McpCatalogue::Named) => {
-                Shape::Named
-            }
-            (Entrance::Code, _) | (Entrance::Open | Entrance::Guarded, McpCatalogue::Code) => {
-                Shape::Code
-            }
-            (Entrance::Open | Entrance::Guarded, McpCatalogue::Whole) => Shape::Whole,
-            (Entrance::Open | Entrance::Guarded, McpCatalogue::ByClient) => {
+    /// What this session is offered.
+    fn menu(&self, context: &RequestContext<RoleServer>, visitor: &Visitor) -> Menu {
+        let (catalogue, manage) = {
+            let knobs = &self.site().world().knobs;
+            (knobs.mcp_catalogue, knobs.mcp_manage_tools)
+        };
+        let split = manage == Presence::Present;
+        let catalogue = match (self.entrance, catalogue) {
+            (Entrance::Tools, _) => McpCatalogue::Named,
+            (Entrance::Code, _) => McpCatalogue::Code,
+            (Entrance::Open | Entrance::Key | Entrance::OAuth, catalogue) => catalogue,
+        };
+        let shape = match catalogue {
+            McpCatalogue::Named => Shape::Named,
+            McpCatalogue::Code => Shape::Code,
+            McpCatalogue::Whole => Shape::Whole,
+            McpCatalogue::ByClient => {
                 let client = context.client_info().map(|client| client.name);
-                Shape::for_client(&client.unwrap_or_default())
+                Shape::for_client(&client.unwrap_or_default(), split)
             }
+        };
+        Menu {
+            shape,
+            split,
+            narrow: self.entrance.is_narrow(),
+            read_only: visitor.read_only(),
         }
     }
 
@@ -225,14 +245,13 @@ impl Fastio {
         }
     }
 
-    /// Whether the lists leave out what writes. A bad credential is told here too, by the knob that
-    /// has it told inside JSON-RPC.
-    fn hides_writing(&self, visitor: &Visitor) -> Result<bool, ErrorData> {
+    /// A bad credential is told where tools are listed too, by the knob that has it told inside JSON-RPC.
+    fn expects_no_bad_credential(&self, visitor: &Visitor) -> Result<(), ErrorData> {
         let by_rpc = self.site().world().knobs.mcp_auth_failure == McpAuthFailure::JsonRpc;
         if by_rpc && visitor.token.is_some() && visitor.caller.is_none() {
             return Err(unauthorized("Session expired"));
         }
-        Ok(visitor.read_only())
+        Ok(())
     }
 
     /// The answer to someone who is not signed in, or is no more.
@@ -256,15 +275,7 @@ impl Fastio {
         ))
     }
 
-    async fn execute(
-        &self,
-        visitor: &Visitor,
-        arguments: &JsonObject,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let ask = executed(arguments)?;
-        if visitor.read_only() && ask.method != axum::http::Method::GET {
-            return Err(invalid("method is none of those in the schema"));
-        }
+    async fn execute(&self, visitor: &Visitor, ask: Ask) -> Result<CallToolResponse, ErrorData> {
         if let Some(refused) = self.refused(visitor)? {
             return Ok(refused);
         }
@@ -330,33 +341,19 @@ pub(crate) fn session_id(parts: &Parts) -> Option<String> {
 }
 
 /// What a call of a tool is to do.
-fn job(
-    shape: Shape,
-    tool: &str,
-    mut arguments: JsonObject,
-    read_only: bool,
-) -> Result<Job, ErrorData> {
-    if shape == Shape::Whole {
-        let variant = operations::variants()
-            .iter()
-            .find(|variant| variant.name == tool)
-            .filter(|variant| !read_only || variant.operation.only_reads())
-            .ok_or_else(|| invalid(format!("unknown tool: {tool}")))?;
+fn job(menu: &Menu, tool: &str, mut arguments: JsonObject) -> Result<Job, ErrorData> {
+    if menu.shape == Shape::Whole {
+        let variant = menu.variant(tool)?;
         return Ok(Job {
             operation: variant.operation,
             path: variant.path.clone(),
             arguments,
         });
     }
-    let actions = actions(tool, read_only);
-    if actions.is_empty() {
+    if menu.actions(tool).is_empty() {
         return Err(invalid(format!("unknown tool: {tool}")));
     }
-    let action = needed(&arguments, "action")?;
-    let operation = actions
-        .into_iter()
-        .find(|operation| operation.action == action)
-        .ok_or_else(|| invalid(format!("action is none of those in the schema: {action}")))?;
+    let operation = menu.find(tool, &needed(&arguments, "action")?)?;
     let kinds = operation.kinds();
     if kinds.is_empty() {
         return Ok(Job {
@@ -378,8 +375,9 @@ fn job(
     })
 }
 
-fn described(tool: &str, read_only: bool) -> rmcp::model::CallToolResult {
-    let list: Vec<Value> = actions(tool, read_only)
+fn described(menu: &Menu, tool: &str) -> rmcp::model::CallToolResult {
+    let list: Vec<Value> = menu
+        .actions(tool)
         .iter()
         .map(|operation| {
             let arguments: Vec<&str> = operation.arguments.iter().map(|own| own.name).collect();
@@ -393,11 +391,12 @@ fn described(tool: &str, read_only: bool) -> rmcp::model::CallToolResult {
 }
 
 /// The calls of the API in which all the words appear.
-fn searched(query: &str) -> rmcp::model::CallToolResult {
+fn searched(menu: &Menu, query: &str) -> rmcp::model::CallToolResult {
     let query = query.to_lowercase();
     let found: Vec<Value> = operations::variants()
         .iter()
         .filter(|variant| !matches!(variant.operation.verb, Verb::Here | Verb::HereWriting))
+        .filter(|variant| !menu.leaves_out(&variant.path))
         .filter(|variant| {
             let operation = variant.operation;
             let text = format!("{} {} {}", variant.name, variant.path, operation.about);

@@ -14,9 +14,11 @@ use crate::http::call::Place;
 use crate::http::downloads::serve;
 use crate::http::envelope::Refusal;
 use crate::http::fields::Fields;
+use crate::http::fileshares::{Guest, link_password};
 use crate::http::site::bearer;
 use crate::mcp::Side;
 use crate::scope::Mode;
+use crate::world::ledger::Caller;
 
 /// The largest blob.
 const BLOB_LIMIT: usize = 100 * 1024 * 1024;
@@ -53,11 +55,10 @@ pub(crate) async fn fetch(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let token = match bearer(&headers) {
-        Some(token) => token.to_owned(),
-        None => side.session_token(&headers).ok_or(Refusal::Anonymous)?,
-    };
-    let caller = side.site.holder(&token)?;
+    if !matches!(kind.as_str(), "workspace" | "share") {
+        return Err(Refusal::UnknownRoute);
+    }
+    let caller = side.caller(&headers)?;
     let place = Place {
         id,
         is_share: kind == "share",
@@ -68,7 +69,31 @@ pub(crate) async fn fetch(
     Ok(serve(content, &method, &headers))
 }
 
+/// `GET /file/fileshare/{id}`. A password goes in `x-ve-password`.
+pub(crate) async fn fetch_link(
+    State(side): State<Side>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let guest = Guest {
+        caller: Some(side.caller(&headers)?),
+        password: link_password(&headers),
+    };
+    let content = guest.content(&side.site.world(), &id)?;
+    Ok(serve(content, &method, &headers))
+}
+
 impl Side {
+    /// Who calls: the holder of a bearer or, without one, of the credential of a session.
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        if let Some(token) = bearer(headers) {
+            return self.site.holder(token);
+        }
+        let token = self.session_token(headers).ok_or(Refusal::Anonymous)?;
+        self.site.holder(&token)
+    }
+
     /// Whether a request names a session of either transport.
     async fn knows(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         let Some(id) = session(headers) else {

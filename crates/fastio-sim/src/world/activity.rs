@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::clock::fastio_datetime;
 use crate::secret::random_node_id;
 
 /// How many changes and events are remembered.
@@ -27,7 +28,7 @@ pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) entity: String,
     pub(crate) object: String,
-    pub(crate) created: String,
+    pub(crate) created: OffsetDateTime,
     pub(crate) acknowledged: bool,
 }
 
@@ -68,7 +69,8 @@ impl Activity {
             name: name.to_owned(),
             entity: entity.to_owned(),
             object: object.to_owned(),
-            created: crate::clock::fastio_datetime(now),
+            // As fine as it is told, so that what was told can be searched by.
+            created: now.replace_nanosecond(0).unwrap_or(now),
             acknowledged: false,
         });
     }
@@ -110,7 +112,7 @@ impl Event {
             "category": self.category,
             "entity_id": self.entity,
             "object_id": self.object,
-            "created": self.created,
+            "created": fastio_datetime(self.created),
             "acknowledged": self.acknowledged,
         })
     }

@@ -1,5 +1,5 @@
-//! Registered clients: `fastio-cli`, known from the start, and those that registered themselves
-//! (RFC 7591, RFC 7592).
+//! Known clients: `fastio-cli`, known from the start, those that registered themselves (RFC 7591,
+//! RFC 7592), and those whose metadata document was fetched ([`crate::world::documents`]).
 
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -131,17 +131,9 @@ impl Clients {
         now: OffsetDateTime,
     ) -> Result<Registered, RegistrationRefusal> {
         let registration_token = random_token();
-        let mut client = Client {
-            id: format!("dcr_{}", &random_token()[..24]),
-            name: String::new(),
-            redirect_uris: Vec::new(),
-            grant_types: Vec::new(),
-            authentication: ClientAuthentication::None,
-            secret: None,
-            issued_at: now,
-            registration_token: Some(Fingerprint::of(&registration_token)),
-        };
-        client.describe(metadata)?;
+        let id = format!("dcr_{}", &random_token()[..24]);
+        let mut client = Client::described(&id, metadata, now)?;
+        client.registration_token = Some(Fingerprint::of(&registration_token));
         let secret = (client.authentication != ClientAuthentication::None).then(random_token);
         client.secret = secret.as_deref().map(|secret| ClientSecret {
             fingerprint: Fingerprint::of(secret),
@@ -155,6 +147,12 @@ impl Clients {
             registration_token,
             secret,
         })
+    }
+
+    /// Takes a client as its document describes it now, in place of what an earlier document said.
+    pub(crate) fn adopt(&mut self, client: Client) {
+        self.forget(&client.id);
+        self.known.push(client);
     }
 
     /// Replaces a registration's description. `None` when the registration token opens nothing.
@@ -186,6 +184,26 @@ impl Clients {
 }
 
 impl Client {
+    /// A client as it describes itself, without a secret.
+    pub(crate) fn described(
+        id: &str,
+        metadata: &ClientMetadata,
+        now: OffsetDateTime,
+    ) -> Result<Self, RegistrationRefusal> {
+        let mut client = Self {
+            id: id.to_owned(),
+            name: String::new(),
+            redirect_uris: Vec::new(),
+            grant_types: Vec::new(),
+            authentication: ClientAuthentication::None,
+            secret: None,
+            issued_at: now,
+            registration_token: None,
+        };
+        client.describe(metadata)?;
+        Ok(client)
+    }
+
     fn describe(&mut self, metadata: &ClientMetadata) -> Result<(), RegistrationRefusal> {
         let redirect_uris = metadata.redirect_uris.clone().unwrap_or_default();
         if redirect_uris.is_empty() {

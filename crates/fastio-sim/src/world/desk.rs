@@ -15,6 +15,10 @@ const BLOB_LIFETIME: Duration = Duration::minutes(5);
 pub(crate) struct Session {
     /// The credential that the `auth` tool got it.
     pub(crate) token: Option<String>,
+    /// What renews it, if it is an access token.
+    pub(crate) refresh: Option<String>,
+    /// Whether renewing it was refused.
+    pub(crate) refresh_refused: bool,
     /// The verifier of a sign-in under way.
     pub(crate) verifier: Option<String>,
 }

@@ -311,6 +311,12 @@ impl Ledger {
         })
     }
 
+    /// When an access token ends by itself; `None` for one that was never issued.
+    pub(crate) fn end_of(&self, token: &str) -> Option<OffsetDateTime> {
+        let known = self.access_tokens.get(&Fingerprint::of(token))?;
+        Some(known.expires_at)
+    }
+
     /// What an access token is worth; `None` for one that was never issued.
     pub(crate) fn standing(
         &self,

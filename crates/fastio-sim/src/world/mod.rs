@@ -5,11 +5,14 @@
 
 pub(crate) mod activity;
 pub(crate) mod asks;
+pub(crate) mod buckets;
 pub(crate) mod catalogue;
 pub(crate) mod clients;
 pub(crate) mod desk;
+pub(crate) mod documents;
 pub(crate) mod effects;
 pub(crate) mod errands;
+pub(crate) mod fileshares;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod locks;
@@ -26,7 +29,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::kind::Kind;
-use crate::knobs::Knobs;
+use crate::knobs::{ClientDocuments, Knobs};
 use crate::secret::Fingerprint;
 
 /// One value that must never be found in clear where a client stores or logs things.
@@ -85,6 +88,7 @@ pub(crate) struct World {
     pub(crate) knobs: Knobs,
     pub(crate) catalogue: catalogue::Catalogue,
     pub(crate) clients: clients::Clients,
+    pub(crate) documents: documents::Documents,
     pub(crate) asks: asks::Asks,
     pub(crate) ledger: ledger::Ledger,
     pub(crate) traffic: traffic::Traffic,
@@ -96,6 +100,7 @@ pub(crate) struct World {
     pub(crate) effects: effects::Effects,
     pub(crate) activity: activity::Activity,
     pub(crate) locks: locks::Locks,
+    pub(crate) fileshares: fileshares::Fileshares,
     pub(crate) uploads: uploads::Uploads,
     pub(crate) web_uploads: Vec<errands::WebUpload>,
     pub(crate) threads: Vec<errands::Thread>,
@@ -111,6 +116,7 @@ impl World {
             knobs,
             catalogue: catalogue::Catalogue::demo(now),
             clients: clients::Clients::new(now),
+            documents: documents::Documents::default(),
             asks: asks::Asks::default(),
             ledger: ledger::Ledger::default(),
             traffic: traffic::Traffic::new(),
@@ -122,6 +128,7 @@ impl World {
             effects: effects::Effects::default(),
             activity: activity::Activity::default(),
             locks: locks::Locks::default(),
+            fileshares: fileshares::Fileshares::default(),
             uploads: uploads::Uploads::default(),
             web_uploads: Vec::new(),
             threads: Vec::new(),
@@ -129,6 +136,24 @@ impl World {
             sockets: HashMap::new(),
             strayed: Vec::new(),
         }
+    }
+
+    /// The client that begins an authorization, or why there is none. A metadata document is fetched
+    /// anew each time.
+    pub(crate) fn client_asking(
+        &mut self,
+        id: &str,
+        now: OffsetDateTime,
+    ) -> Result<&clients::Client, String> {
+        let fetches = self.knobs.client_documents == ClientDocuments::Fetched;
+        if fetches && documents::is_address(id) {
+            self.effects.note("client document fetched", id);
+            let client = self.documents.client(id, now)?;
+            self.clients.adopt(client);
+        }
+        self.clients
+            .find(id)
+            .ok_or_else(|| "client_id names no registered client.".to_owned())
     }
 
     /// What a request carries, by what is known now.

@@ -8,12 +8,11 @@ use time::{Duration, OffsetDateTime};
 use crate::fault::{Fault, LimitForm};
 use crate::kind::{Kind, Selector};
 use crate::knobs::{ExpiresHeader, Knobs};
+use crate::world::buckets::Buckets;
 use crate::world::sighting::Sighting;
 
 /// How many requests the log remembers.
 const LOG_LENGTH: usize = 10_000;
-/// The length of the ordinary rate-limit windows.
-const WINDOW: Duration = Duration::minutes(1);
 
 /// One request as the log remembers it. No values of parameters and no query, so nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -127,12 +126,6 @@ pub(crate) struct LimitReport {
     pub(crate) form: LimitForm,
 }
 
-#[derive(Debug, Default)]
-struct Bucket {
-    opened_at: Option<OffsetDateTime>,
-    used: u32,
-}
-
 /// A fault and how many requests it could have struck so far.
 #[derive(Debug)]
 struct Queued {
@@ -154,8 +147,7 @@ pub(crate) struct Traffic {
     last_sequence: u64,
     faults: Vec<Queued>,
     windows: Vec<FaultWindow>,
-    api: Bucket,
-    discovery: Bucket,
+    buckets: Buckets,
 }
 
 impl Traffic {
@@ -166,8 +158,7 @@ impl Traffic {
             last_sequence: 0,
             faults: Vec::new(),
             windows: Vec::new(),
-            api: Bucket::default(),
-            discovery: Bucket::default(),
+            buckets: Buckets::default(),
         }
     }
 
@@ -181,16 +172,11 @@ impl Traffic {
         *self.counts.kinds.entry(arrival.kind).or_default() += 1;
         self.last_sequence += 1;
         let sequence = self.last_sequence;
-        let (bucket, max) = if arrival.kind == Kind::Discovery {
-            (&mut self.discovery, knobs.discovery_limit_per_minute)
-        } else {
-            (&mut self.api, knobs.api_limit_per_minute)
-        };
-        let (available, window_end) = bucket.take(max, now);
+        let drawn = self.buckets.draw((arrival.kind, arrival.path), knobs, now);
         let ordinary = LimitReport {
-            available: available.unwrap_or(0),
-            max,
-            until: window_end,
+            available: drawn.left.unwrap_or(0),
+            max: drawn.max,
+            until: drawn.until,
             form: form_of(knobs.expires_header),
         };
         let counted = !matches!(arrival.kind, Kind::Consent | Kind::Unknown);
@@ -204,7 +190,7 @@ impl Traffic {
                 },
                 Verdict::Limited,
             )
-        } else if counted && available.is_none() {
+        } else if counted && drawn.left.is_none() {
             (ordinary, Verdict::Limited)
         } else {
             match self.take_fault(&arrival) {
@@ -340,28 +326,6 @@ impl Traffic {
             form: limit.header,
         });
         Some((until, limit.header))
-    }
-}
-
-impl Bucket {
-    /// Takes one request out; says how many are left, or `None` when there was none to take, and
-    /// when the window ends.
-    fn take(&mut self, max: u32, now: OffsetDateTime) -> (Option<u32>, OffsetDateTime) {
-        let opened_at = match self.opened_at {
-            Some(opened_at) if now < opened_at + WINDOW => opened_at,
-            _ => {
-                self.used = 0;
-                now
-            }
-        };
-        self.opened_at = Some(opened_at);
-        let left = max
-            .checked_sub(self.used)
-            .and_then(|left| left.checked_sub(1));
-        if left.is_some() {
-            self.used += 1;
-        }
-        (left, crate::clock::rounded_up(opened_at + WINDOW))
     }
 }
 

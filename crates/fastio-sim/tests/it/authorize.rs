@@ -177,6 +177,17 @@ async fn every_other_error_goes_back_to_the_client() {
         );
         assert_eq!(query(&redirect, "state").as_deref(), Some("a-state"));
     }
+    world.sim.change_knobs(|knobs| {
+        knobs.error_redirect_state = ErrorRedirectState::Absent;
+        knobs.issuer_in_redirect = Presence::Present;
+    });
+    let url = world.authorize_url(&[("response_type", "token")]);
+    let redirect = world.visit(&url).await.expect(302).location();
+    assert_eq!(query(&redirect, "state"), None);
+    assert_eq!(
+        query(&redirect, "iss").as_deref(),
+        Some(world.sim.base_url())
+    );
 }
 
 #[tokio::test]

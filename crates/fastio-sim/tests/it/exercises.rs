@@ -1,6 +1,7 @@
-//! The exercises of the protocol page (section 15): what the official command line sends, row by row.
-//! Rows 9 and 10 move bytes and stand in `exercises_bytes`.
-//! Rows 1 to 5, 11 and 12 are elsewhere: account, sessions, token, limits, and the MCP tests.
+//! What stands behind the exercises of the protocol page (section 15), row by row: the refusals, the waiting
+//! and the passing of time that one clean walk does not meet. `exercise_walk` walks the table itself.
+//! Rows 9 and 10 move bytes and stand in `exercises_bytes`; rows 1 to 5 and 11 in the tests of the account,
+//! of sessions, of the token endpoint and of limits.
 
 use fastio_sim::{Authorization, Sim, demo};
 use reqwest::Method;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fastio_sim::{ExpiresHeader, Fault, Kind, LimitForm, LimitHeaderNames};
+use fastio_sim::{ExpiresHeader, Fault, Kind, LimitForm, LimitHeaderNames, Presence};
 
 use crate::world::World;
 
@@ -126,4 +126,64 @@ async fn a_window_can_be_opened_and_told_in_every_form() {
             .await
             .expect(200);
     }
+}
+
+#[tokio::test]
+async fn the_published_limits_of_single_endpoints_hold_where_they_are_turned_on() {
+    let world = World::new().await;
+    let tokens = world.connect_user().await;
+    let workspace = format!("workspace_id={}", fastio_sim::demo::WEBSITE);
+    let search = format!("events/search/?{workspace}");
+    let summarize = format!("events/search/summarize/?{workspace}");
+    for _ in 0..6 {
+        world.get(&search, &tokens.access).await.expect(200);
+    }
+    world
+        .sim
+        .change_knobs(|knobs| knobs.published_limits = Presence::Present);
+    // Both searches draw from one bucket.
+    for path in [&search, &summarize, &search, &summarize, &search] {
+        world.get(path, &tokens.access).await.expect(200);
+    }
+    let refused = world.get(&summarize, &tokens.access).await.expect(429);
+    assert_eq!(
+        (refused.code(), refused.header("x-ve-limit-max")),
+        (1671, Some("5"))
+    );
+    world.get("orgs/list/", &tokens.access).await.expect(200);
+
+    let note = format!(
+        "workspace/{}/storage/nowhere/updatenote/",
+        fastio_sim::demo::WEBSITE
+    );
+    let update = || {
+        let request = world.request(reqwest::Method::POST, &note);
+        world.send(
+            request
+                .bearer_auth(&tokens.access)
+                .form(&[("content", "x")]),
+        )
+    };
+    update().await.expect(404);
+    update().await.expect(404);
+    assert_eq!(
+        update().await.expect(429).header("x-ve-limit-max"),
+        Some("2")
+    );
+}
+
+#[tokio::test]
+async fn discovery_has_a_limit_for_the_hour_too() {
+    let world = World::with(|knobs| knobs.discovery_limit_per_hour = 2).await;
+    let url = format!(
+        "{}/.well-known/oauth-protected-resource/",
+        world.sim.base_url()
+    );
+    world.visit(&url).await.expect(200);
+    world.visit(&url).await.expect(200);
+    world.sim.advance_clock(Duration::from_mins(2));
+    let refused = world.visit(&url).await.expect(429);
+    assert_eq!(refused.header("x-ve-limit-max"), Some("2"));
+    world.sim.advance_clock(Duration::from_mins(58));
+    world.visit(&url).await.expect(200);
 }

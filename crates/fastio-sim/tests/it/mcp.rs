@@ -207,7 +207,7 @@ async fn without_a_credential_the_old_door_describes_and_the_new_ones_challenge(
     assert_eq!(refused.result()["isError"], true);
     assert!(refused.text.contains("Not authenticated"));
 
-    for path in ["/mcp/tools", "/mcp/code", "/mcp/key", "/mcp/oauth"] {
+    for path in ["/mcp/tools", "/mcp/code", "/mcp/oauth"] {
         client.path = path;
         let refused = client.ask("tools/list", json!({})).await;
         assert_eq!(refused.status, 401, "{path}");
@@ -253,13 +253,83 @@ async fn a_session_signs_in_by_the_auth_tool() {
         .await;
     let status = client.done("auth", json!({ "action": "status" })).await;
     assert_eq!(status["auth_method"], "oauth");
+    let end = status["expiry"].as_str().expect("an end").to_owned();
     let me = client.done("user", json!({ "action": "me" })).await;
     assert_eq!(me["user"]["email_address"], demo::EMAIL);
-    world.sim.advance_clock(std::time::Duration::from_hours(1));
+
+    // Its token is renewed five minutes before it ends, or when it has ended.
+    for minutes in [56, 70] {
+        world
+            .sim
+            .advance_clock(std::time::Duration::from_mins(minutes));
+        client.done("user", json!({ "action": "me" })).await;
+    }
     let status = client.done("auth", json!({ "action": "status" })).await;
-    assert_eq!(status["expired_reason"], "token_expired");
+    assert_ne!(status["expiry"], end);
+    assert_eq!(world.sim.sessions().len(), 1);
+
+    let session = world.last_session().session_id;
+    assert!(world.sim.revoke_session_as_person(&session));
+    let status = client.done("auth", json!({ "action": "status" })).await;
+    assert_eq!(status["session_expired"], true);
+    assert_eq!(status["expired_reason"], "refresh_expired");
     let refused = client.call("user", json!({ "action": "me" })).await;
     assert!(refused.text.contains("Session expired"));
+}
+
+#[tokio::test]
+async fn a_sign_in_by_the_auth_tool_asks_for_what_it_was_told() {
+    let world = World::new().await;
+    let mut client = McpClient::new(&world, "");
+    client.token = None;
+    client.begin("a-desktop", json!({})).await;
+    let asked = json!({
+        "action": "pkce-login", "scope_type": "org", "agent_name": "Night run",
+        "email": "someone@example.com", "admin": true, "account_settings": true,
+    });
+    let begun = client.done("auth", asked).await;
+    let url = begun["login_url"].as_str().expect("an address");
+    let id = url.split(['=', '&']).nth(1).expect("an id");
+    let info = format!(
+        "{}oauth/authorize/info/?auth_request_id={id}",
+        world.sim.api_base()
+    );
+    let info = world.visit(&info).await.expect(200).json();
+    for (name, value) in [
+        ("scope_type", json!("org")),
+        ("agent_name", json!("Night run")),
+        ("login_hint", json!("someone@example.com")),
+        ("access_mode", json!("rwa")),
+        ("account_settings", json!(true)),
+    ] {
+        assert_eq!(info[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_door_for_keys_takes_api_keys_and_knows_nothing_of_oauth() {
+    let world = World::new().await;
+    let token = world.connect_user().await.access;
+    let create = world.request(reqwest::Method::POST, "user/auth/key/");
+    let made = world
+        .send(create.bearer_auth(&token))
+        .await
+        .expect(200)
+        .json();
+    let key = made["api_key"].as_str().expect("a key");
+    let mut client = McpClient::new(&world, key);
+    client.path = "/mcp/key";
+    client.begin("a-desktop", json!({})).await;
+    let status = client.done("auth", json!({ "action": "status" })).await;
+    assert_eq!(status["auth_method"], "api_key");
+    assert!(status["expiry"].is_null());
+    for credential in [None, Some(token)] {
+        client.token = credential;
+        let refused = client.ask("tools/list", json!({})).await;
+        assert_eq!(refused.status, 401);
+        let challenge = refused.headers["www-authenticate"].to_str().expect("text");
+        assert!(!challenge.contains("resource_metadata"), "{challenge}");
+    }
 }
 
 #[tokio::test]
