@@ -110,6 +110,12 @@ class Program:
             if event is None or line["event"] == event:
                 return line
 
+    def forget(self):
+        """What was said so far is of no interest any more."""
+        while not self.lines.empty():
+            line = self.lines.get()
+            check(line is not None and line["event"] != "refused", f"{self.name} does not go on: {line}")
+
     def end(self):
         self.process.terminate()
         try:
@@ -166,6 +172,10 @@ class Simulator:
         check(own, f"the simulator has no session of {connection}")
         return own[-1]
 
+    def refreshes(self):
+        """How often a token was renewed."""
+        return self.ask("/counts")["kinds"].get("token_refresh", 0)
+
     def secrets(self):
         return self.ask("/secrets")["secrets"]
 
@@ -174,19 +184,18 @@ class Simulator:
         return [value for value in values if self.ask("/tokens/probe", {kind: value})["live"]]
 
 
-class Doorward:
-    """The person's side: `doorward serve`, and commands."""
+class Commands:
+    """The person's side of a Doorward that runs: the command `doorward`."""
 
-    def __init__(self, folder):
-        self.binary = folder / "doorward"
-        self.program = Program([self.binary, "--json", "serve", "--port", "0"], DOORWARD_LOG="trace")
-        self.url = self.program.next()["url"]
+    def __init__(self, binary, *flags, **environment):
+        self.binary, self.flags = binary, [str(flag) for flag in flags]
+        self.environment = {**os.environ, **environment}
 
-    def command(self, *words):
-        """A command that ends by itself; its answer."""
-        command = [str(self.binary), "--json", *words]
-        ran = subprocess.run(
-            command,
+    def run(self, *words):
+        """A command that ends by itself, without a terminal."""
+        return subprocess.run(
+            [str(self.binary), "--json", *self.flags, *words],
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -194,8 +203,30 @@ class Doorward:
             start_new_session=True,
             check=False,
         )
+
+    def command(self, *words):
+        """What it answers."""
+        ran = self.run(*words)
         check(ran.returncode == 0, f"`doorward {' '.join(words)}` ended with {ran.returncode}: {ran.stdout}{ran.stderr}")
         return json.loads(ran.stdout.splitlines()[-1]) if ran.stdout else None
+
+    def asked(self):
+        """What an agent asks for, as soon as one does."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if waiting := self.command("requests"):
+                return waiting[0]
+            time.sleep(0.1)
+        raise Failed("no agent asks for anything")
+
+
+class Doorward(Commands):
+    """`doorward serve`, and a person at a terminal."""
+
+    def __init__(self, folder):
+        super().__init__(folder / "doorward")
+        self.program = Program([self.binary, "--json", "serve", "--port", "0"], DOORWARD_LOG="trace")
+        self.url = self.program.next()["url"]
 
     def at_terminal(self, *words, answers):
         """A command at a pseudo-terminal, where a person answers each question; what stands on the screen."""
@@ -240,10 +271,10 @@ class Doorward:
 
 
 def in_chromium(url, workspace):
-    """Reads the consent page in a real browser and picks one workspace, for reading. False where there is none."""
+    """Reads the consent page in a real browser and picks one workspace. False where there is no browser."""
     if not shutil.which("node"):
         return False
-    command = ["node", str(BROWSER), "--timeout", str(PATIENCE), "--pick", f"{workspace}=r", url]
+    command = ["node", str(BROWSER), "--timeout", str(PATIENCE), "--pick", f"{workspace}=rw", url]
     pipe = subprocess.PIPE
     step = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
     try:
@@ -271,7 +302,7 @@ def by_plain_http(url, workspace):
     form = {"auth_request_id": ask, "email": email, "password": password}
     decision = http(f"{site}/connect/sign-in", form=form)[2]
     csrf = re.search(r'name="csrf" value="([^"]+)"', decision)[1]
-    form = {"auth_request_id": ask, "csrf": csrf, "decision": "approve", "entity": workspace, "mode": "r"}
+    form = {"auth_request_id": ask, "csrf": csrf, "decision": "approve", "entity": workspace, "mode": "rw"}
     status, redirect, text = http(f"{site}/connect/decide", form=form)
     check(status == 303, f"the consent was answered {status}: {text}")
     check(http(redirect)[0] == 200, "Doorward did not take the browser's answer")
@@ -303,9 +334,36 @@ def search(folder, secrets):
 
 # --- The sample agent ------------------------------------------------------------------------------------------------
 
+# A narrow grant: it may read over HTTP and list files by a tool; it has to ask before it writes, and may do nothing else.
+LIMITS = {"method": "GET", "tool": "storage(action=list)", "ask": "POST /workspace/"}
 
-def watcher(sim, name, scope, connection, workspace, key_file, *more):
-    """The sample agent, as a program of its own."""
-    words = ["--name", name, "--scope", scope, "--connection", connection, "--workspace", workspace]
-    words += ["--api", sim.api, "--key-file", key_file, *more]
-    return Program([sys.executable, AGENT, *words], PYTHONDONTWRITEBYTECODE="1")
+
+class SampleAgent:
+    """The sample agent with its key and its diary; each task is a program of its own."""
+
+    def __init__(self, name, connection, workspace, scratch, *more):
+        self.connection = connection
+        self.key_file, self.diary = scratch / "agents" / name, scratch / "diaries" / name / "answers"
+        for file in (self.key_file, self.diary):
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.words = ["--name", name, "--connection", connection, "--workspace", workspace, *more]
+
+    def start(self, *task, **instead):
+        """Begins a task; `instead` names another connection or workspace."""
+        files = ["--key-file", self.key_file, "--diary", self.diary]
+        changed = [word for name, value in instead.items() for word in (f"--{name}", value)]
+        return Program([sys.executable, AGENT, *self.words, *files, *changed, *task], PYTHONDONTWRITEBYTECODE="1")
+
+    def check_saw_no_token(self, sim):
+        """Nothing that Doorward ever answered it is a token of the provider."""
+        tokens = [(secret["kind"], secret["value"]) for secret in sim.secrets()]
+        written, found = search(self.diary.parent, tokens)
+        check(written >= 1 and self.diary.stat().st_size > 1000, "it has written down nothing")
+        check(not found, "it was given a token:\n  " + "\n  ".join(found))
+        return len(tokens)
+
+
+def shown(refused):
+    """A refusal as an agent tells it."""
+    problem = refused["problem"]
+    return f"the agent: {refused['status']} {problem['code']}: {problem['detail']}"

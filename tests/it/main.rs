@@ -3,6 +3,8 @@
 mod conformance;
 mod curl;
 mod desktop;
+mod desktop_calls;
+mod desktop_demo;
 mod desktop_pictures;
 mod desktop_shell;
 mod desktop_trust;

@@ -204,9 +204,21 @@ async fn the_demo_holds_and_leaves_nothing() {
     assert!(shown.contains("Everything held"), "{shown}");
     assert_eq!(
         shown.matches("✓").count(),
-        11,
+        14,
         "each step proves something:\n{shown}"
     );
+    for told in [
+        "secrets that the provider gave is in anything",
+        "it is shown the tool `storage`, to list",
+        "/createfolder/ of `File watcher`, with name=Reviewed",
+        "the folder `Reviewed` is made",
+        "403 policy_denied: ",
+        "You allowed File watcher to call `POST /workspace/",
+        "its stream is cut off after ",
+        "401 unauthenticated: ",
+    ] {
+        assert!(shown.contains(told), "{told:?} is not in\n{shown}");
+    }
     assert!(
         ran.stderr.is_empty(),
         "{}",

@@ -223,11 +223,12 @@ test('a connection that is not there has to be replaced before anything is given
   await close();
 });
 
-test('a call is allowed once, always, or denied, and each says what it means', async () => {
+test('a call is allowed or denied, once or always, and each says what it means', async () => {
   for (const [name, command, argument, said] of /** @type {const} */ ([
     ['Allow once', 'allow_call', { code: 'HJKL-MNPQ', always: false }, 'Allowed once: Tidy may use the tool storage.'],
-    ['Always allow this exact call', 'allow_call', { code: 'HJKL-MNPQ', always: true }, 'Allowed always: Tidy may use the tool storage.'],
+    ['Always allow', 'allow_call', { code: 'HJKL-MNPQ', always: true }, 'Allowed always: Tidy may use the tool storage.'],
     ['Deny', 'deny_call', { code: 'HJKL-MNPQ', always: false }, 'Denied: Tidy may not use the tool storage.'],
+    ['Always deny', 'deny_call', { code: 'HJKL-MNPQ', always: true }, 'Denied always: Tidy may not use the tool storage.'],
   ])) {
     const { page, close } = await pages.visit('demo=call', { page: 'approval.html' });
     await page.locator('button[aria-disabled="false"]', { hasText: 'Allow once' }).waitFor();
@@ -239,22 +240,23 @@ test('a call is allowed once, always, or denied, and each says what it means', a
   }
 });
 
-test('nothing that was under way when the window came up allows a call', async () => {
+test('nothing that was under way when the window came up allows a call, or answers it for good', async () => {
   const { page, close } = await pages.visit('demo=call', { page: 'approval.html' });
-  for (const name of ['Allow once', 'Always allow this exact call']) {
-    const allow = button(page, name);
+  for (const name of ['Allow once', 'Always allow', 'Always deny']) {
+    const answer = button(page, name);
     assert.equal(await page.evaluate(() => document.activeElement?.tagName), 'BODY', 'no answer has the focus');
     await page.evaluate(() => window.dispatchEvent(new Event('focus')));
-    await allow.focus();
+    await answer.focus();
     await page.keyboard.press('Enter');
-    await allow.click({ force: true });
+    await answer.click({ force: true });
     assert.equal(await asked(page, 'allow_call'), undefined);
+    assert.equal(await asked(page, 'deny_call'), undefined);
     await page.locator('button[aria-disabled="false"]', { hasText: name }).waitFor();
-    await allow.evaluate((element) => {
+    await answer.evaluate((element) => {
       const held = new KeyboardEvent('keydown', { key: 'Enter', repeat: true, cancelable: true, bubbles: true });
       if (element.dispatchEvent(held)) throw new Error('the repeat was let through');
     });
-    await allow.evaluate((element) => /** @type {HTMLElement} */ (element).blur());
+    await answer.evaluate((element) => /** @type {HTMLElement} */ (element).blur());
   }
   await close();
 });
@@ -315,6 +317,25 @@ test('a lasting answer is shown with its agent and taken back', async () => {
   await card.getByRole('button', { name: 'Take back' }).first().click();
   await card.getByText('1 lasting answer about single calls').waitFor();
   assert.equal(await asked(page, 'take_back'), 'answer-1');
+  await close();
+});
+
+test('a call that was denied for good is listed with its agent, and the keyboard alone takes that back', async () => {
+  const { page, close } = await pages.visit('demo=call');
+  await page.getByRole('link', { name: /Approvals/ }).click();
+  await page.locator('button[aria-disabled="false"]', { hasText: 'Always deny' }).waitFor();
+  await tabTo(page, button(page, 'Always deny'));
+  await page.keyboard.press('Space');
+  await page.getByRole('region', { name: 'What was done' }).getByText('Denied always: Tidy may not use the tool storage.').waitFor();
+  await page.getByRole('link', { name: /Agents/ }).click();
+  const card = page.getByRole('article', { name: 'Tidy', exact: true });
+  await tabTo(page, card.getByText('1 lasting answer about single calls'));
+  await page.keyboard.press('Enter');
+  await card.getByText('Always denied: storage').waitFor();
+  await tabTo(page, card.getByRole('button', { name: 'Take back' }));
+  await page.keyboard.press('Enter');
+  await card.getByText(/lasting answer/).waitFor({ state: 'detached' });
+  assert.equal(await asked(page, 'take_back'), 'answer-hjkl-mnpq');
   await close();
 });
 

@@ -169,14 +169,31 @@ export const SCREENS = {
   'approval-window-call-allowed': {
     query: 'demo=call',
     page: 'approval.html',
-    by: [press('Always allow this exact call'), (page) => page.getByRole('heading', { name: 'Allowed always' }).waitFor()],
+    by: [press('Always allow'), (page) => page.getByRole('heading', { name: 'Allowed always' }).waitFor()],
     heading: 'Allowed always',
+  },
+  'approval-window-call-denied': {
+    query: 'demo=call',
+    page: 'approval.html',
+    by: [press('Always deny'), (page) => page.getByRole('heading', { name: 'Denied always' }).waitFor()],
+    heading: 'Denied always',
   },
   'approvals-call': { query: 'demo=call', by: [turnTo('Approvals')], heading: 'Approvals' },
   'approvals-call-open': {
     query: 'demo=many',
     by: [turnTo('Approvals'), (page) => page.getByRole('button', { name: /Tidy asks to use the tool storage/ }).click()],
     heading: 'Approvals',
+  },
+  'approvals-call-denied': {
+    query: 'demo=call',
+    by: [
+      turnTo('Approvals'),
+      press('Always deny'),
+      turnTo('Agents'),
+      (page) => page.getByText('1 lasting answer about single calls').click(),
+      (page) => page.getByText('Always denied').waitFor(),
+    ],
+    heading: 'Agents',
   },
   'agents-answers': {
     query: 'demo=many',

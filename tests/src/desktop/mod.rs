@@ -13,7 +13,7 @@ mod tray;
 mod window;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -121,6 +121,11 @@ impl Desktop {
 
     /// The same, with more in its environment.
     pub fn start_with(&self, flags: &[&str], more: &[(&str, &str)]) -> App {
+        self.start_by(&programs::doorward_desktop(), flags, more)
+    }
+
+    /// The same, by another program that starts the application: its process is the one that is held.
+    pub fn start_by(&self, program: &Path, flags: &[&str], more: &[(&str, &str)]) -> App {
         let before = self.started.fetch_add(1, Ordering::Relaxed);
         let addresses = Addresses::of_screen(self.scene.screen.number(), before);
         let mut environment = self.environment();
@@ -132,9 +137,8 @@ impl Desktop {
                 addresses.inspector.to_string().into(),
             ),
         ]);
-        let program = programs::doorward_desktop();
         App {
-            process: Some(Process::start(&program, flags, environment, Stdin::Empty)),
+            process: Some(Process::start(program, flags, environment, Stdin::Empty)),
             driver: OnceCell::new(),
             addresses,
             scene: Arc::clone(&self.scene),

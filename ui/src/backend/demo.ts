@@ -9,10 +9,12 @@
 import { asProblem, type Backend } from './backend.ts';
 import type {
   AgentView,
+  Always,
   ConnectAsk,
   ConnectionView,
   ConsentStarted,
   Goto,
+  GrantView,
   Lifetime,
   Problem,
   RequestView,
@@ -133,15 +135,21 @@ export function openDemo(query: URLSearchParams): Backend {
     return found;
   }
 
-  /** A call is answered: it waits no longer. */
-  function answerCall(code: string): string {
+  /** A call is answered: it waits no longer, and what was said for good stands with the agent. */
+  function answerCall(code: string, says: Always, always: boolean): string {
     const found = known().questions.find((question) => question.code === code);
     if (found === undefined) {
       const [message, hint] = REFUSED['request_unknown']!;
       throw { code: 'request_unknown', message, hint } satisfies Problem;
     }
-    put({ questions: known().questions.filter(({ id }) => id !== found.id) });
-    return found.what.split('?')[0]!;
+    const what = found.what.split('?')[0]!;
+    const answer = { id: `answer-${found.code.toLowerCase()}`, what, says, created_at: now() };
+    const answered = (grant: GrantView) => ({ ...grant, answers: [...grant.answers, answer] });
+    const agents = known().agents.map((agent) =>
+      agent.name === found.agent ? { ...agent, grants: agent.grants.map(answered) } : agent,
+    );
+    put({ questions: known().questions.filter(({ id }) => id !== found.id), ...(always ? { agents } : {}) });
+    return what;
   }
 
   function letIn(asked: RequestView, terms: Terms): string {
@@ -243,8 +251,8 @@ export function openDemo(query: URLSearchParams): Backend {
         const denied = waiting(code);
         put({ requests: known().requests.filter(({ id }) => id !== denied.id) });
       }),
-    allowCall: (code, always) => command('allow_call', { code, always }, () => answerCall(code)),
-    denyCall: (code, always) => command('deny_call', { code, always }, () => answerCall(code)),
+    allowCall: (code, always) => command('allow_call', { code, always }, () => answerCall(code, 'allow', always)),
+    denyCall: (code, always) => command('deny_call', { code, always }, () => answerCall(code, 'deny', always)),
     takeBack: (id) =>
       command('take_back', id, () => {
         const answers = known().agents.flatMap(({ grants }) => grants.flatMap(({ answers }) => answers));
