@@ -85,8 +85,6 @@ class Steps:
 
     def look_back(self):
         with Step("The person looks back, on the page Activity or with: doorward audit show --agent 'File watcher'") as step:
-            # The calls of a minute are written down when it is over; an export does not wait for that.
-            self.doorward.command("audit", "export")
             says = [row["says"] for row in self.doorward.command("audit", "show", "--agent", "File watcher")["rows"]]
             for sentence in reversed(says):
                 step.saw(sentence)

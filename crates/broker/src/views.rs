@@ -415,6 +415,9 @@ pub struct ActivityAsk {
     pub before: Option<u64>,
     /// How many at the most.
     pub limit: u32,
+    /// Whether the uses of this minute, which are written down when it is over, are written down now.
+    #[serde(default)]
+    pub up_to_now: bool,
 }
 
 /// A page of the audit log, the newest row first.

@@ -681,7 +681,11 @@ before: number | null,
 /**
  * How many at the most.
  */
-limit: number, };
+limit: number, 
+/**
+ * Whether the uses of this minute, which are written down when it is over, are written down now.
+ */
+up_to_now: boolean, };
 
 export type AuditRowView = { 
 /**

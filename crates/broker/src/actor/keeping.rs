@@ -277,10 +277,13 @@ impl Actor {
         self.audit_views(filter).await
     }
 
-    /// A page of the log. What agents did in this minute is not in it yet: reading must not write, or a window that
-    /// follows what changes would follow itself.
-    pub(super) async fn activity(&self, ask: ActivityAsk) -> Result<ActivityPage, Refusal> {
+    /// A page of the log. What agents did in this minute is in it only where that is asked for: a window that follows
+    /// what changes would follow itself if its reading wrote.
+    pub(super) async fn activity(&mut self, ask: ActivityAsk) -> Result<ActivityPage, Refusal> {
         self.check_unlocked()?;
+        if ask.up_to_now {
+            self.write_meters().await;
+        }
         let limit = ask.limit.clamp(1, MOST_ROWS_AT_ONCE);
         let agent = match ask.agent.as_deref() {
             Some(text) => Some(revoking::agent_meant(self.book(), text)?.id),

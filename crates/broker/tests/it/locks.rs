@@ -255,14 +255,26 @@ async fn a_lock_that_lapses_is_forgotten() {
 #[tokio::test]
 async fn a_person_finds_what_happened_by_agent_connection_and_topic() {
     let (world, _agent, lock) = holding().await;
-    world.pair("other", "fastio:token").await;
-    granted(world.handle().revoke_agent("worker".to_owned()).await);
-    world.until_given_back().await;
     let handle = world.handle();
     let ask = || ActivityAsk {
         limit: 100,
         ..ActivityAsk::default()
     };
+    for (up_to_now, sums) in [(false, 0), (true, 1)] {
+        let uses = ActivityAsk {
+            topic: Some(AuditTopic::Uses),
+            up_to_now,
+            ..ask()
+        };
+        let rows = granted(handle.activity(uses).await).rows;
+        let of_minute = rows
+            .iter()
+            .filter(|row| row.says.contains("was given the access token"));
+        assert_eq!(of_minute.count(), sums, "up to now: {up_to_now}");
+    }
+    world.pair("other", "fastio:token").await;
+    granted(world.handle().revoke_agent("worker".to_owned()).await);
+    world.until_given_back().await;
     let all = granted(handle.activity(ask()).await);
     assert!(!all.has_more);
     assert!(all.rows.is_sorted_by(|newer, older| newer.row > older.row));

@@ -55,6 +55,7 @@ pub(super) async fn show(context: &mut Context, ask: AuditShow) -> Outcome {
             topic: ask.about.map(Into::into),
             before: None,
             limit: ask.limit.unwrap_or(ROWS_SHOWN),
+            up_to_now: true,
         }))
         .await?;
     let now = SystemClock.now();
