@@ -266,21 +266,17 @@ pub(crate) async fn data_key_or_new(
     Ok(key)
 }
 
-/// Erases a connection's data key, unless its row or an outbox item still needs it.
-pub(crate) async fn erase_unneeded_data_key(
+/// Erases a connection's data key, and with it the way to everything that was sealed under it.
+pub(crate) async fn erase_data_key(
     connection: &mut SqliteConnection,
     tenant: TenantId,
     of: ConnectionId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM data_keys WHERE tenant = $1 AND connection = $2
-         AND NOT EXISTS (SELECT 1 FROM connections WHERE tenant = $1 AND id = $2)
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE tenant = $1 AND connection = $2)",
-    )
-    .bind(tenant.to_string())
-    .bind(of.to_string())
-    .execute(connection)
-    .await?;
+    sqlx::query("DELETE FROM data_keys WHERE tenant = $1 AND connection = $2")
+        .bind(tenant.to_string())
+        .bind(of.to_string())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

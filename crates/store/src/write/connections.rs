@@ -187,8 +187,28 @@ pub(super) async fn erase_connection(
         .bind(connection.to_string())
         .execute(&mut *to)
         .await?;
-    locks::erase_unreachable(to, tenant, connection).await?;
-    vault::erase_unneeded_data_key(to, tenant, connection).await
+    erase_what_nothing_needs(to, tenant, connection).await
+}
+
+/// Erases what a connection's row and its outbox items need to be ended at the provider, once there are none.
+async fn erase_what_nothing_needs(
+    to: &mut SqliteConnection,
+    tenant: TenantId,
+    connection: ConnectionId,
+) -> Result<(), StoreError> {
+    let is_needed: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM connections WHERE tenant = $1 AND id = $2)
+         OR EXISTS (SELECT 1 FROM outbox WHERE tenant = $1 AND connection = $2)",
+    )
+    .bind(tenant.to_string())
+    .bind(connection.to_string())
+    .fetch_one(&mut *to)
+    .await?;
+    if is_needed {
+        return Ok(());
+    }
+    locks::erase_all(to, tenant, connection).await?;
+    vault::erase_data_key(to, tenant, connection).await
 }
 
 pub(super) async fn put_outbox(
@@ -278,6 +298,5 @@ pub(super) async fn erase_outbox(
         .bind(item.to_string())
         .execute(&mut *to)
         .await?;
-    locks::erase_unreachable(to, tenant, connection).await?;
-    vault::erase_unneeded_data_key(to, tenant, connection).await
+    erase_what_nothing_needs(to, tenant, connection).await
 }

@@ -76,30 +76,22 @@ pub(super) async fn erase(
     Ok(())
 }
 
-/// Erases a connection's locks, unless its row or an outbox item can still give them back.
-pub(super) async fn erase_unreachable(
+/// Erases a connection's locks.
+pub(super) async fn erase_all(
     to: &mut SqliteConnection,
     tenant: TenantId,
     of: ConnectionId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM sealed WHERE tenant = $1 AND connection = $2 AND kind = $3
-         AND NOT EXISTS (SELECT 1 FROM connections WHERE tenant = $1 AND id = $2)
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE tenant = $1 AND connection = $2)",
-    )
-    .bind(tenant.to_string())
-    .bind(of.to_string())
-    .bind(Kind::Lock.as_str())
-    .execute(&mut *to)
-    .await?;
-    sqlx::query(
-        "DELETE FROM locks WHERE tenant = $1 AND connection = $2
-         AND NOT EXISTS (SELECT 1 FROM connections WHERE tenant = $1 AND id = $2)
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE tenant = $1 AND connection = $2)",
-    )
-    .bind(tenant.to_string())
-    .bind(of.to_string())
-    .execute(to)
-    .await?;
+    sqlx::query("DELETE FROM sealed WHERE tenant = $1 AND connection = $2 AND kind = $3")
+        .bind(tenant.to_string())
+        .bind(of.to_string())
+        .bind(Kind::Lock.as_str())
+        .execute(&mut *to)
+        .await?;
+    sqlx::query("DELETE FROM locks WHERE tenant = $1 AND connection = $2")
+        .bind(tenant.to_string())
+        .bind(of.to_string())
+        .execute(to)
+        .await?;
     Ok(())
 }
