@@ -217,7 +217,7 @@ impl Door {
             }
         }
         let answers = message.get("method").is_none() && message.get("id").is_some();
-        let signed_out = answers && trouble::says_signed_out(&message);
+        let signed_out = answers && trouble::says_signed_out(rules.upstream, &message);
         if let Some(addresses) = &self.addresses {
             let rewritten = addresses.rewrite_json(changed.as_deref().unwrap_or(text));
             if !rewritten.files.is_empty() {
