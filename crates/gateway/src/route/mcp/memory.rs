@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use doorward_core::ids::{AgentId, ConnectionId};
@@ -13,6 +13,8 @@ use doorward_core::time::Timestamp;
 use tokio::sync::mpsc;
 
 /// Enough for hundreds of agents with several sessions each.
+use super::waiting::Waiting;
+
 const MOST_SESSIONS: usize = 1024;
 /// A catalogue of a few hundred tools for each of a dozen connections.
 const MOST_HINTS: usize = 4096;
@@ -28,8 +30,7 @@ pub(super) struct Pair {
     pub(super) connection: ConnectionId,
 }
 
-/// An open stream of the older transport.
-#[derive(Clone)]
+/// An open stream of the older transport. Who reads it keeps it: when it ends, it is gone here too.
 pub(super) struct Stream {
     /// Where its messages go, below the root of the server's origin.
     pub(super) path_and_query: String,
@@ -37,6 +38,8 @@ pub(super) struct Stream {
     pub(super) say: mpsc::Sender<String>,
 }
 
+    /// What was posted and is answered on it.
+    pub(super) waiting: Waiting,
 /// The memory of all MCP doors.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<Kept>);
@@ -47,7 +50,7 @@ struct Kept {
     hints: Bounded<(ConnectionId, String), bool>,
     files: Bounded<(Pair, String), Timestamp>,
     questions: Bounded<String, (ConnectionId, Timestamp)>,
-    streams: Bounded<(Pair, String), Stream>,
+    streams: Bounded<(Pair, String), Weak<Stream>>,
 }
 
 impl Memory {
@@ -113,16 +116,17 @@ impl Memory {
     }
 
     /// A stream was opened; its messages come with this query.
-    pub(super) fn opened(&self, pair: Pair, query: String, stream: Stream) {
+    pub(super) fn opened(&self, pair: Pair, query: String, stream: &Arc<Stream>) {
         let mut kept = self.kept();
-        kept.streams.keep(|stream| !stream.say.is_closed());
-        kept.streams.put((pair, query), stream, MOST_SESSIONS);
+        kept.streams.keep(|stream| stream.strong_count() > 0);
+        kept.streams
+            .put((pair, query), Arc::downgrade(stream), MOST_SESSIONS);
     }
 
     /// The stream whose messages come with this query.
-    pub(super) fn stream(&self, pair: Pair, query: &str) -> Option<Stream> {
+    pub(super) fn stream(&self, pair: Pair, query: &str) -> Option<Arc<Stream>> {
         let key = (pair, query.to_owned());
-        self.kept().streams.get(&key).cloned()
+        self.kept().streams.get(&key).and_then(Weak::upgrade)
     }
 
     /// Which connection a question is about, if it was asked not long ago.

@@ -129,7 +129,7 @@ pub(super) fn requests(posted: &Posted) -> impl Iterator<Item = &Request> {
         .iter()
         .filter_map(|message| match message {
             Message::Request(request) => Some(request),
-            Message::Notification | Message::Response => None,
+            Message::Notification { .. } | Message::Response => None,
         })
 }
 

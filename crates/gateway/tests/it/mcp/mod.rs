@@ -4,6 +4,7 @@ mod door;
 mod ending;
 mod hiding;
 mod older;
+mod older_answers;
 mod sdk;
 mod server;
 mod side;
