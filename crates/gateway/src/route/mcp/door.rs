@@ -21,6 +21,7 @@ use super::memory::Pair;
 use super::message::Request;
 use super::tools::{self, Rules};
 use super::trouble;
+use crate::argument_headers;
 use crate::ask::{self, Call, Gate};
 use crate::peer::Peer;
 
@@ -128,6 +129,34 @@ impl Door {
             None => Judged::Mcp {
                 method: &request.method,
             },
+        }
+    }
+
+    /// Checks the headers that repeat a tool's arguments: why they do not agree with the arguments, by which the call is
+    /// judged. Where no list has told yet what they repeat, a call whose arguments matter is refused with them: a client
+    /// that meets this error lists the tools and asks again.
+    pub(super) fn check_repeated(
+        &self,
+        headers: &HeaderMap,
+        request: &Request,
+    ) -> Result<(), String> {
+        let Some(tool) = request.tool() else {
+            return Ok(());
+        };
+        if !headers.keys().any(argument_headers::is_one) {
+            return Ok(());
+        }
+        let connection = self.entry.connection().id;
+        match self.gate.mcp.repeated(connection, tool) {
+            Some(repeated) => repeated
+                .check(headers, request.arguments())
+                .map_err(|name| format!("The header `{name}` says something else than the body.")),
+            None if calling::heeds_arguments(self.entry.policy(), self.entry.upstream(), tool) => {
+                Err(format!(
+                    "No list of tools has said yet which arguments of `{tool}` are repeated in headers. Ask for `tools/list` first."
+                ))
+            }
+            None => Ok(()),
         }
     }
 

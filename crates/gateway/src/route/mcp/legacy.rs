@@ -130,7 +130,7 @@ fn elsewhere() -> Refusal {
 
 pub(crate) async fn post(call: &mut Call, caller: &Caller) -> Result<Response, Failure> {
     let door = Arc::new(open(call, caller)?);
-    let (posted, body) = match read(call).await? {
+    let (posted, body) = match read(call, caller).await? {
         Ok(read) => read,
         Err(unread) => return Ok(unread),
     };

@@ -1,7 +1,8 @@
 //! What the door remembers: little, for a while, and never more than so much.
 //!
 //! Nothing here decides by itself, and everything may be forgotten: a client whose declaration is forgotten gets the
-//! plain error, a file whose hand-out is forgotten is asked for again, a hint that is forgotten counts as none.
+//! plain error, a file whose hand-out is forgotten is asked for again, a hint that is forgotten counts as none, and
+//! whoever repeats an argument in a header of which is forgotten what it repeats lists the tools again.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -12,9 +13,10 @@ use doorward_core::ids::{AgentId, ConnectionId};
 use doorward_core::time::Timestamp;
 use tokio::sync::mpsc;
 
-/// Enough for hundreds of agents with several sessions each.
 use super::waiting::Waiting;
+use crate::argument_headers::Repeated;
 
+/// Enough for hundreds of agents with several sessions each.
 const MOST_SESSIONS: usize = 1024;
 /// A catalogue of a few hundred tools for each of a dozen connections.
 const MOST_HINTS: usize = 4096;
@@ -36,10 +38,19 @@ pub(super) struct Stream {
     pub(super) path_and_query: String,
     /// What the door says on it.
     pub(super) say: mpsc::Sender<String>,
-}
-
     /// What was posted and is answered on it.
     pub(super) waiting: Waiting,
+}
+
+/// What a list says of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hint {
+    /// Whether it changes nothing.
+    pub(super) is_reading: bool,
+    /// Which of its arguments are repeated in headers; nothing where the list says that wrongly.
+    pub(super) repeated: Option<Repeated>,
+}
+
 /// The memory of all MCP doors.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<Kept>);
@@ -47,7 +58,7 @@ pub(crate) struct Memory(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     sessions: Bounded<(Pair, String), ()>,
-    hints: Bounded<(ConnectionId, String), bool>,
+    hints: Bounded<(ConnectionId, String), Hint>,
     files: Bounded<(Pair, String), Timestamp>,
     questions: Bounded<String, (ConnectionId, Timestamp)>,
     streams: Bounded<(Pair, String), Weak<Stream>>,
@@ -77,18 +88,25 @@ impl Memory {
         self.kept().sessions.get(&key).is_some()
     }
 
-    /// A list said of these tools whether they change nothing.
-    pub(super) fn hinted(&self, connection: ConnectionId, hints: Vec<(String, bool)>) {
+    /// A list said this of its tools.
+    pub(super) fn hinted(&self, connection: ConnectionId, hints: Vec<(String, Hint)>) {
         let mut kept = self.kept();
-        for (tool, is_reading) in hints {
-            kept.hints.put((connection, tool), is_reading, MOST_HINTS);
+        for (tool, hint) in hints {
+            kept.hints.put((connection, tool), hint, MOST_HINTS);
         }
     }
 
     /// Whether the list said that a tool changes nothing.
     pub(super) fn is_reading(&self, connection: ConnectionId, tool: &str) -> bool {
         let key = (connection, tool.to_owned());
-        self.kept().hints.get(&key).copied().unwrap_or(false)
+        let kept = self.kept();
+        kept.hints.get(&key).is_some_and(|hint| hint.is_reading)
+    }
+
+    /// Which of a tool's arguments are repeated in headers, if a list has said so.
+    pub(super) fn repeated(&self, connection: ConnectionId, tool: &str) -> Option<Repeated> {
+        let key = (connection, tool.to_owned());
+        self.kept().hints.get(&key)?.repeated.clone()
     }
 
     /// Results handed these files to an agent.

@@ -5,6 +5,7 @@ mod ending;
 mod hiding;
 mod older;
 mod older_answers;
+mod repeated;
 mod sdk;
 mod server;
 mod side;
