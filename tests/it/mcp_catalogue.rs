@@ -1,7 +1,7 @@
 //! Fast.io's MCP server behind the door: the whole catalogue by `rmcp`, and the transport before Streamable HTTP.
 
 use doorward_e2e::mcp::Sdk;
-use doorward_e2e::{Agent, Consent, Knobs, Served, World};
+use doorward_e2e::{Agent, Consent, Knobs, Served, World, eventually};
 use fastio_sim::{McpCatalogue, demo};
 use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::RunningService;
@@ -146,4 +146,34 @@ async fn an_agent_of_the_node_sdk_may_speak_the_older_transport() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_of_the_python_sdk_may_speak_the_older_transport() {
     sees_the_same_over_sse(Sdk::Python).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_an_agent_took_over_the_older_transport_goes_with_the_agent() {
+    let (world, served, agent) = connected(|_| ()).await;
+    let list = format!(
+        "/proxy/fastio/workspace/{}/storage/root/list/",
+        demo::WEBSITE
+    );
+    let listed = agent.get(&list).await.expect(200).json();
+    let mut nodes = listed["nodes"].as_array().expect("a list").iter();
+    let file = nodes.find(|node| node["type"] == "file").expect("a file");
+    let acquire = format!(
+        "storage {{\"action\":\"lock-acquire\",\"profile_id\":\"{}\",\"node_id\":{}}}",
+        demo::WEBSITE,
+        file["id"]
+    );
+    let url = format!("{}/sse/fastio", served.url);
+    let flags = ["--transport", "sse", "--call", &acquire];
+    let saw = Sdk::Node.sees(&url, &agent.key, &flags).await;
+    assert_eq!(saw["calls"][0]["failed"], false, "{saw}");
+    assert_eq!(world.sim.locks().len(), 1);
+    let told = world.run(&["agents"]).await.done().stdout;
+    assert!(told.contains("/storage/"), "{told}");
+    world.run(&["revoke", "Reporter"]).await.done();
+    eventually("the lock is given back", async || {
+        world.sim.locks().is_empty()
+    })
+    .await;
+    served.stop().await.done();
 }

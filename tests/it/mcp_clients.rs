@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use doorward_e2e::doorward;
 use doorward_e2e::mcp::{Everything, Sdk, mcp_remote, sees_over_stdio};
+use doorward_e2e::{Agent, World, doorward};
 use serde_json::Value;
 
 use crate::oidc_provider::{Connected, connected_with};
@@ -106,13 +106,37 @@ async fn a_bridge_of_others_needs_no_more_than_the_key() {
     served.stop().await.done();
 }
 
+/// The words that start our own bridge, and its environment.
+fn own_bridge(world: &World, agent: &Agent) -> ([String; 4], Vec<(OsString, OsString)>) {
+    let program = doorward();
+    let words = [&*program.to_string_lossy(), "mcp", "--connection", "oidc"];
+    let mut environment = world.environment();
+    environment.push(("DOORWARD_KEY".into(), agent.key.clone().into()));
+    (words.map(str::to_owned), environment)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_own_bridge_carries_what_an_agent_of_the_node_sdk_sees() {
     let (_everything, (_peer, world, served, agent), _url) = behind_the_door().await;
-    let program = doorward();
-    let bridge = [&*program.to_string_lossy(), "mcp", "--connection", "oidc"];
-    let mut environment = world.environment();
-    environment.push(("DOORWARD_KEY".into(), agent.key.clone().into()));
+    let (bridge, environment) = own_bridge(&world, &agent);
+    let bridge: Vec<&str> = bridge.iter().map(String::as_str).collect();
     sees_all_over_stdio(&bridge, environment).await;
+    served.stop().await.done();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_own_bridge_repeats_arguments_in_headers_for_an_agent_that_knows_of_none() {
+    let (_everything, (_peer, world, served, agent), _url) = behind_the_door().await;
+    let (bridge, environment) = own_bridge(&world, &agent);
+    let bridge: Vec<&str> = bridge.iter().map(String::as_str).collect();
+    for region in ["north", "Århus"] {
+        let call = format!("test_custom_header {{\"region\":\"{region}\"}}");
+        let flags = ["--revision", "2026-07-28", "--call", &call];
+        let saw = sees_over_stdio(&bridge, environment.clone(), &flags).await;
+        assert_eq!(saw["protocol"], "2026-07-28", "{saw}");
+        assert_eq!(saw["calls"][0]["failed"], false, "{saw}");
+        let text = saw["calls"][0]["text"].as_str().expect("a text");
+        assert!(text.contains(region), "{saw}");
+    }
     served.stop().await.done();
 }

@@ -247,20 +247,28 @@ impl ToolPattern {
     ) -> bool {
         let is_named = match reading {
             Reading::Exact => self.names(tool),
-            Reading::Broad => {
-                let own = self.name.to_ascii_lowercase();
-                let found = tool.trim().to_ascii_lowercase();
-                match own.strip_suffix('*') {
-                    Some(beginning) => found.starts_with(beginning),
-                    None => own == found,
-                }
-            }
+            Reading::Broad => self.may_name(tool),
         };
         is_named
             && self
                 .arguments
                 .iter()
                 .all(|rule| rule.holds(arguments, reading))
+    }
+
+    /// Whether which calls of a tool are meant depends on their arguments.
+    #[must_use]
+    pub fn heeds_arguments(&self, tool: &str) -> bool {
+        !self.is_whole() && self.may_name(tool)
+    }
+
+    fn may_name(&self, tool: &str) -> bool {
+        let own = self.name.to_ascii_lowercase();
+        let found = tool.trim().to_ascii_lowercase();
+        match own.strip_suffix('*') {
+            Some(beginning) => found.starts_with(beginning),
+            None => own == found,
+        }
     }
 }
 

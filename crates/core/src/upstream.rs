@@ -3,11 +3,15 @@
 //! A manifest says it in its table `[door]`. The addresses are resolved when a person connects, with everything else
 //! that a connection keeps: the credential goes to these and to no others.
 
+mod signed_out;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::pattern::{CallPattern, ToolPattern};
 use crate::problem::Refusal;
+
+pub use self::signed_out::Beginning;
 
 /// The table `[door]` of a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -31,6 +35,9 @@ pub struct DoorManifest {
     pub repeatable: Vec<ToolPattern>,
     /// How locks are taken.
     pub locks: Option<LockRules>,
+    /// How errors of the MCP server begin that say, inside HTTP 200, that the caller is not signed in. The usual ones,
+    /// where nothing is said; none, where the list is empty.
+    pub signed_out: Option<Vec<Beginning>>,
 }
 
 impl DoorManifest {
@@ -161,6 +168,8 @@ pub struct Upstream {
     pub repeatable: Vec<ToolPattern>,
     /// How locks are taken.
     pub locks: Option<LockRules>,
+    /// How errors begin that say that the caller is not signed in; the usual ones, where nothing is said.
+    pub signed_out: Option<Vec<Beginning>>,
 }
 
 impl Upstream {
@@ -194,7 +203,14 @@ impl Upstream {
             reads: door.reads.clone(),
             repeatable: door.repeatable.clone(),
             locks: door.locks.clone(),
+            signed_out: door.signed_out.clone(),
         })
+    }
+
+    /// Whether an error of the MCP server says that the caller is not signed in.
+    #[must_use]
+    pub fn says_signed_out(&self, error: &str) -> bool {
+        signed_out::is_said(self.signed_out.as_deref(), error)
     }
 
     /// What these rules say today about addresses that were resolved before: a connection keeps where its credential

@@ -16,6 +16,7 @@
 
 #![warn(missing_docs)]
 
+pub mod argument_headers;
 mod ask;
 pub mod bind;
 pub mod endpoint;

@@ -386,3 +386,144 @@ fn the_newest_protocol_has_no_session_and_repeats_itself_in_headers() {
     assert_eq!(seen[0].header("mcp-name"), Some("find"));
     assert_eq!(seen[0].header("mcp-protocol-version"), Some("2026-07-28"));
 }
+
+/// A request of the newest protocol.
+fn newest(id: u32, method: &str, params: &Value) -> Value {
+    let mut params = params.clone();
+    params["_meta"] =
+        json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28", "progressToken": id });
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+fn run(id: u32, region: &str) -> Value {
+    newest(
+        id,
+        "tools/call",
+        &json!({ "name": "run", "arguments": { "region": region } }),
+    )
+}
+
+fn tools(id: &Value, schema: &Value, cursor: Option<&str>) -> Value {
+    let tool = json!({ "name": "run", "inputSchema": { "properties": { "region": schema } } });
+    let other = json!({ "name": "other", "inputSchema": { "type": "object" } });
+    let mut result = json!({ "tools": [other, tool] });
+    if let Some(cursor) = cursor {
+        result = json!({ "tools": [other], "nextCursor": cursor });
+    }
+    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+}
+
+#[test]
+fn arguments_that_a_list_has_marked_are_repeated_in_headers() {
+    let world = World::new();
+    let door = Door::open(|seen| {
+        if seen.says("tools/list") {
+            let marked = json!({ "type": "string", "x-mcp-header": "Region" });
+            let list = tools(&json!(1), &marked, None);
+            let stream = format!("data: {list}\n\n");
+            return answer("200 OK", "Content-Type: text/event-stream\r\n", &stream);
+        }
+        document(&result(2))
+    });
+    let mut bridge = Bridge::to(&world, &door);
+    bridge.say(&newest(1, "tools/list", &json!({})));
+    assert_eq!(bridge.hear()["result"]["tools"][1]["name"], "run");
+    bridge.say(&run(2, "Århus"));
+    assert_eq!(bridge.hear(), result(2));
+    bridge.say(&run(2, "north"));
+    assert_eq!(bridge.hear(), result(2));
+    assert_eq!(bridge.end(), 0);
+    let seen = door.seen();
+    assert_eq!(seen[0].header("mcp-param-region"), None);
+    assert_eq!(
+        seen[1].header("mcp-param-region"),
+        Some("=?base64?w4VyaHVz?=")
+    );
+    assert_eq!(seen[2].header("mcp-param-region"), Some("north"));
+}
+
+#[test]
+fn a_tool_whose_marks_cannot_be_followed_is_left_out_of_the_list_and_that_is_said() {
+    let world = World::new();
+    let door = Door::open(|_| {
+        let unfit = json!({ "type": "number", "x-mcp-header": "Region" });
+        document(&tools(&json!(1), &unfit, None))
+    });
+    let mut bridge = Bridge::to(&world, &door);
+    bridge.say(&newest(1, "tools/list", &json!({})));
+    let list = bridge.hear();
+    assert_eq!(
+        list["result"]["tools"].as_array().unwrap().len(),
+        1,
+        "{list}"
+    );
+    assert_eq!(list["result"]["tools"][0]["name"], "other");
+    assert_eq!(bridge.end(), 0);
+    let said = std::fs::read_to_string(world.path("bridge.err")).unwrap();
+    assert!(said.contains("`run` is left out of the list"), "{said}");
+}
+
+#[test]
+fn a_call_that_is_refused_for_its_headers_is_sent_again_with_those_that_a_list_asks_for() {
+    let world = World::new();
+    let door = Door::open(|seen| {
+        let asked: Value = serde_json::from_str(&seen.body).unwrap();
+        if seen.says("tools/list") {
+            let is_first = asked["params"]["cursor"].is_null();
+            let cursor = is_first.then_some("c2");
+            let marked = json!({ "type": "string", "x-mcp-header": "Region" });
+            return document(&tools(&asked["id"], &marked, cursor));
+        }
+        if seen.header("mcp-param-region") == Some("north") {
+            return document(&result(5));
+        }
+        let error = json!({ "code": -32020, "message": "`Mcp-Param-Region` is missing." });
+        let refused = json!({ "jsonrpc": "2.0", "id": asked["id"], "error": error });
+        answer(
+            "400 Bad Request",
+            "Content-Type: application/json\r\n",
+            &refused.to_string(),
+        )
+    });
+    let mut bridge = Bridge::to(&world, &door);
+    bridge.say(&run(5, "north"));
+    assert_eq!(bridge.hear(), result(5), "the client does not notice");
+    // What is refused all the same is refused.
+    bridge.say(&run(6, "south"));
+    assert_eq!(bridge.hear()["error"]["code"], -32020);
+    assert_eq!(bridge.end(), 0);
+    let asked: Vec<_> = door
+        .posts()
+        .iter()
+        .map(|seen| seen.header("mcp-method").unwrap().to_owned())
+        .collect();
+    let (call, list) = ("tools/call", "tools/list");
+    assert_eq!(asked, [call, list, list, call, call, list, list]);
+    let listing: Value = serde_json::from_str(&door.posts()[1].body).unwrap();
+    assert_eq!(
+        listing["params"]["_meta"],
+        json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28" }),
+        "in the client's name, and nothing of its progress"
+    );
+}
+
+#[test]
+fn a_request_that_the_door_could_not_read_is_answered_by_its_identifier() {
+    let world = World::new();
+    let door = Door::open(|_| {
+        let error = json!({ "code": -32010, "message": "The message is larger than 8 MiB." });
+        let nobodys = json!({ "jsonrpc": "2.0", "id": null, "error": error });
+        answer(
+            "413 Payload Too Large",
+            "Content-Type: application/json\r\n",
+            &nobodys.to_string(),
+        )
+    });
+    let mut bridge = Bridge::to(&world, &door);
+    let refused = bridge.call(3);
+    assert_eq!(
+        (refused["id"].as_u64(), refused["error"]["code"].as_i64()),
+        (Some(3), Some(-32010))
+    );
+    assert_eq!(bridge.end(), 0);
+}

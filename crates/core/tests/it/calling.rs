@@ -1,7 +1,7 @@
 //! What a policy lets through the proxy door.
 
 use doorward_core::api_path::ApiPath;
-use doorward_core::decide::calling::{Call, Question, Verdict, judge, shows_tool};
+use doorward_core::decide::calling::{Call, Question, Verdict, heeds_arguments, judge, shows_tool};
 use doorward_core::grant::Policy;
 use doorward_core::problem::Code;
 use doorward_core::upstream::Upstream;
@@ -316,4 +316,28 @@ fn two_spellings_of_one_call_are_one_question() {
         Question::rest("POST", "a/b", b"c").digest,
         Question::rest("POST", "a/", b"bc").digest
     );
+}
+
+#[test]
+fn arguments_matter_where_a_rule_names_them_for_the_tool() {
+    let upstream = upstream();
+    let heeds = |rules: Value, tool: &str| heeds_arguments(&policy(rules), &upstream, tool);
+    assert!(!heeds(json!({}), "storage"));
+    assert!(!heeds(json!({ "tools": ["storage"] }), "storage"));
+    assert!(heeds(
+        json!({ "tools": ["storage(action=list)"] }),
+        "storage"
+    ));
+    assert!(!heeds(json!({ "tools": ["storage(action=list)"] }), "find"));
+    for rules in [
+        json!({ "deny": ["tool storage(action=delete)"] }),
+        json!({ "ask": ["tool stor*(action=delete)"] }),
+        json!({ "ask_each_time": true }),
+        json!({ "read_only": true }),
+    ] {
+        assert!(heeds(rules.clone(), "Storage"), "{rules}");
+    }
+    assert!(heeds(json!({}), "auth"), "it may mint credentials");
+    assert!(!heeds(json!({ "may_manage_sign_in": true }), "auth"));
+    assert!(heeds(json!({}), "execute"), "it carries calls of the API");
 }

@@ -111,3 +111,50 @@ fn a_typed_private_address_allows_that_host_and_no_other_private_one() {
         );
     }
 }
+
+fn resolved(manifest: &str) -> Provider {
+    let manifest = Manifest::parse(manifest).expect("a manifest");
+    Provider::resolve(&manifest, None).expect("a provider")
+}
+
+const OWN: &str = r#"
+name = "own"
+title = "Own"
+base = "https://own.example"
+authorization_endpoint = "/authorize"
+token_endpoint = "/token"
+"#;
+
+#[test]
+fn a_manifest_says_how_an_error_begins_that_asks_for_a_new_credential() {
+    let silent = resolved(OWN).upstream;
+    assert!(silent.says_signed_out("Session expired"));
+    let own = resolved(&format!("{OWN}[door]\nsigned_out = [\"Who are you\"]"));
+    assert!(own.upstream.says_signed_out("Error: who are you?"));
+    assert!(!own.upstream.says_signed_out("Session expired"));
+    let never = resolved(&format!("{OWN}[door]\nsigned_out = []")).upstream;
+    assert!(!never.says_signed_out("Session expired"));
+    let every = Manifest::parse(&format!("{OWN}[door]\nsigned_out = [\"\"]"));
+    assert_eq!(
+        every.map_err(|refusal| refusal.code),
+        Err(Code::ProviderUnknown)
+    );
+}
+
+#[test]
+fn a_connection_from_before_that_rule_has_the_usual_ones_or_those_of_the_program() {
+    let before = |provider: &Provider| -> Provider {
+        let mut stored = serde_json::to_value(provider).expect("JSON");
+        let upstream = stored["upstream"].as_object_mut().expect("an object");
+        assert!(upstream.remove("signed_out").is_some());
+        serde_json::from_value(stored).expect("a provider")
+    };
+    let own = before(&resolved(OWN)).with_rules_of_today();
+    assert_eq!(own.upstream.signed_out, None);
+    assert!(own.upstream.says_signed_out("Session expired"));
+    let fastio = Manifest::fastio().expect("a manifest");
+    let fastio = Provider::resolve(&fastio, None).expect("a provider");
+    let stored = before(&fastio);
+    assert_eq!(stored.upstream.signed_out, None);
+    assert_eq!(stored.with_rules_of_today(), fastio);
+}

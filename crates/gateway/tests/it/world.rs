@@ -204,10 +204,15 @@ impl World {
 
     /// Time passes, here and at the provider.
     pub(crate) fn advance(&self, by: Duration) {
+        self.advance_here(by);
+        self.sim.advance_clock(by);
+    }
+
+    /// Time passes here alone.
+    pub(crate) fn advance_here(&self, by: Duration) {
         self.clock
             .0
             .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
-        self.sim.advance_clock(by);
     }
 
     pub(crate) async fn send(&self, ask: &Ask) -> Answer {

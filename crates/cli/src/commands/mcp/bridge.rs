@@ -14,6 +14,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::line::{self, Line, VERSION};
+use super::tools::Tools;
 use crate::commands::token;
 use crate::endpoint;
 use crate::failure::{Failure, Outcome};
@@ -39,6 +40,7 @@ pub(super) struct Bridge {
     key: Zeroizing<String>,
     connection: Name,
     output: Output,
+    pub(super) tools: Tools,
     state: Mutex<State>,
     /// One renewal of the session at a time.
     renewing: tokio::sync::Mutex<()>,
@@ -74,6 +76,7 @@ impl Bridge {
             key,
             connection,
             output,
+            tools: Tools::default(),
             state: Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
         }
@@ -96,9 +99,9 @@ impl Bridge {
             (state.session, state.version) = (None, None);
             state.initialize = Some(line.clone());
         }
-        let outcome = self.post(line).await;
-        match (outcome, &line.request) {
-            (Ok(response), request) => self.answer(line, response, request.as_deref()).await,
+        let headers = self.headers_of(line);
+        match (self.post(line, headers.clone()).await, &line.request) {
+            (Ok(response), _) => self.answer(line, response, Some(&headers)).await,
             (Err(failure), Some(id)) => self.say(&line::refused(id, &failure, false)),
             (Err(failure), None) => self.remark(&failure),
         }
@@ -108,10 +111,14 @@ impl Bridge {
     }
 
     /// Posts a line. A session that has ended did nothing with it, so it is begun again and the line is sent once more.
-    async fn post(self: &Arc<Self>, line: &Line) -> Outcome<Response> {
+    pub(super) async fn post(
+        self: &Arc<Self>,
+        line: &Line,
+        headers: HeaderMap,
+    ) -> Outcome<Response> {
         let before = self.state().session.clone();
         let response = self
-            .send(Method::POST, line.headers(), Some(&line.text))
+            .send(Method::POST, headers.clone(), Some(&line.text))
             .await?;
         let has_ended = response.status() == StatusCode::NOT_FOUND
             && before.is_some()
@@ -121,8 +128,7 @@ impl Bridge {
             return Ok(response);
         }
         self.renew_session(before).await?;
-        self.send(Method::POST, line.headers(), Some(&line.text))
-            .await
+        self.send(Method::POST, headers, Some(&line.text)).await
     }
 
     /// Begins the session again as the client began it, unless somebody has since.
@@ -152,14 +158,13 @@ impl Bridge {
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         self.send(Method::POST, HeaderMap::new(), Some(initialized))
             .await?;
-        self.output
-            .note("The session at the MCP server had ended; it was begun again.");
+        self.note("The session at the MCP server had ended; it was begun again.");
         self.listen();
         Ok(())
     }
 
     /// Sends a request to the door, looking for Doorward again where it is not there.
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         extra: HeaderMap,
@@ -227,8 +232,9 @@ impl Bridge {
         headers
     }
 
-    /// Says what a response says.
-    async fn answer(self: &Arc<Self>, line: &Line, response: Response, request: Option<&str>) {
+    /// Says what a response says. `sent` are the headers of a line that may be sent once more with others.
+    async fn answer(self: &Arc<Self>, line: &Line, response: Response, sent: Option<&HeaderMap>) {
+        let request = line.request.as_deref();
         if line.method() == Some("initialize") && response.status().is_success() {
             self.state().session = session_of(&response);
         }
@@ -240,34 +246,49 @@ impl Bridge {
             };
         }
         if is_stream(&response) {
-            return self.relay_answer(response, request).await;
+            return self.relay_answer(line, response).await;
         }
         let (status, text) = (response.status(), response.text().await);
         let text = text.unwrap_or_default();
+        if status == StatusCode::BAD_REQUEST
+            && let Some(sent) = sent
+            && line::is_mismatch(&text)
+            && let Some(response) = self.correct(line, sent).await
+        {
+            return Box::pin(self.answer(line, response, None)).await;
+        }
         let is_message = serde_json::from_str::<Value>(&text).is_ok_and(|value| !value.is_null());
         match request {
-            _ if is_message => self.hear(&text),
+            Some(id) if is_message => {
+                let addressed = line::addressed(&text, id);
+                self.hear(addressed.as_deref().unwrap_or(&text), Some(line));
+            }
+            None if is_message => self.hear(&text, Some(line)),
             Some(id) => self.say(&line::refused(id, &no_message(status), true)),
             None if !status.is_success() => self.remark(&no_message(status)),
             None => {}
         }
     }
 
-    /// A message of the server.
-    fn hear(&self, text: &str) {
+    /// A message of the server, on the way of what the client asked.
+    fn hear(&self, text: &str, asked: Option<&Line>) {
         if let Some(version) = version_in(text) {
             let mut state = self.state();
             if state.initialize.is_some() && state.version.is_none() {
                 state.version = Some(version);
             }
         }
-        self.say(&line::on_one_line(text));
+        let shown = asked
+            .filter(|line| line.lists_tools())
+            .and_then(|_| self.shown(text));
+        self.say(&line::on_one_line(shown.as_deref().unwrap_or(text)));
     }
 
     /// The stream that holds a request's answer, and its rest where it breaks off before that.
-    async fn relay_answer(self: &Arc<Self>, response: Response, request: Option<&str>) {
+    async fn relay_answer(self: &Arc<Self>, line: &Line, response: Response) {
+        let request = line.request.as_deref();
         let mut place = Place::default();
-        let mut is_answered = self.relay(response, &mut place, request).await;
+        let mut is_answered = self.relay(response, &mut place, Some(line)).await;
         let mut tries = 0;
         while !is_answered && request.is_some() && place.last_event.is_some() && tries < RESUMPTIONS
         {
@@ -275,7 +296,7 @@ impl Bridge {
             tokio::time::sleep(place.retry.unwrap_or(RETRY).min(LONGEST_RETRY)).await;
             match self.resume(&place).await {
                 Ok(response) if is_stream(&response) => {
-                    is_answered = self.relay(response, &mut place, request).await;
+                    is_answered = self.relay(response, &mut place, Some(line)).await;
                 }
                 Ok(_) => break,
                 Err(failure) => self.remark(&failure),
@@ -296,12 +317,8 @@ impl Bridge {
     }
 
     /// Says what a stream says, until it ends. Whether the answer to a request was on it.
-    async fn relay(
-        &self,
-        mut response: Response,
-        place: &mut Place,
-        request: Option<&str>,
-    ) -> bool {
+    async fn relay(&self, mut response: Response, place: &mut Place, asked: Option<&Line>) -> bool {
+        let request = asked.and_then(|line| line.request.as_deref());
         let mut reader = Reader::default();
         let mut is_answered = false;
         while let Ok(Some(piece)) = response.chunk().await {
@@ -310,7 +327,7 @@ impl Bridge {
                 place.note(&event);
                 let Some(data) = event.data() else { continue };
                 is_answered |= request.is_some_and(|id| answers(&data, id));
-                self.hear(&data);
+                self.hear(&data, asked);
             }
         }
         is_answered
@@ -367,7 +384,12 @@ impl Bridge {
     }
 
     fn remark(&self, failure: &Failure) {
-        self.output.note(&crate::output::failure_text(failure));
+        self.note(&crate::output::failure_text(failure));
+    }
+
+    /// Says something to a person.
+    pub(super) fn note(&self, text: &str) {
+        self.output.note(text);
     }
 }
 
@@ -413,7 +435,7 @@ fn session_of(response: &Response) -> Option<String> {
 }
 
 /// The messages of a short answer.
-async fn read_all(response: Response) -> Vec<String> {
+pub(super) async fn read_all(response: Response) -> Vec<String> {
     let is_stream = is_stream(&response);
     let text = response.text().await.unwrap_or_default();
     if !is_stream {

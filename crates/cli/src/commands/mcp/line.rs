@@ -1,14 +1,16 @@
 //! A line of the client: one JSON-RPC message, as far as the bridge has to know it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use doorward_gateway::argument_headers::written;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 
 /// Our error among the server's own, as the gateway has it.
 const DOORWARD: i32 = -32010;
+/// 2026-07-28: a header says something else than the body, or is missing.
+const HEADER_MISMATCH: i32 = -32020;
+const META: &str = "io.modelcontextprotocol/";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
@@ -82,25 +84,70 @@ impl Line {
             ),
         ];
         for (header, value) in pairs {
-            if let Some(value) = value.and_then(|value| HeaderValue::try_from(written(value)).ok())
-            {
+            let value = value.and_then(|value| HeaderValue::try_from(&*written(value)).ok());
+            if let Some(value) = value {
                 headers.insert(header, value);
             }
         }
         headers
     }
+
+    /// The tool that it calls, with what arguments, where the protocol has some of them repeated in headers.
+    pub(super) fn tool_call(&self) -> Option<(&str, Option<&Map<String, Value>>)> {
+        self.own_version()?;
+        let name = self
+            .parameter("name")
+            .filter(|_| self.method() == Some("tools/call"))?;
+        let arguments = self.parameter("arguments").and_then(Value::as_object);
+        Some((name.as_str()?, arguments))
+    }
+
+    /// Whether its answer is a list that says which those are.
+    pub(super) fn lists_tools(&self) -> bool {
+        self.own_version().is_some() && self.method() == Some("tools/list")
+    }
+
+    /// A request of the bridge's own for a page of that list, in the name of the client that sent this one.
+    pub(super) fn listing(&self, cursor: Option<&str>) -> Self {
+        let mut params = Map::new();
+        if let Some(Value::Object(meta)) = self.parameter("_meta") {
+            let who = meta.iter().filter(|(name, _)| name.starts_with(META));
+            let who: Map<_, _> = who
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            params.insert("_meta".to_owned(), Value::Object(who));
+        }
+        if let Some(cursor) = cursor {
+            params.insert("cursor".to_owned(), cursor.into());
+        }
+        let id = "doorward-tools";
+        let message =
+            json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list", "params": params });
+        Self {
+            text: message.to_string(),
+            request: Some(json!(id).to_string()),
+            message,
+        }
+    }
 }
 
-/// A value as it may stand in a header: in base64 where it could not stand plainly.
-fn written(value: &str) -> String {
-    let is_plain = value.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
-        && value.trim() == value
-        && !value.starts_with("=?base64?");
-    if is_plain {
-        value.to_owned()
-    } else {
-        format!("=?base64?{}?=", STANDARD.encode(value))
+/// Whether an answer refuses a call for its headers.
+pub(super) fn is_mismatch(answer: &str) -> bool {
+    let message: Option<Value> = serde_json::from_str(answer).ok();
+    message.is_some_and(|message| message["error"]["code"] == HEADER_MISMATCH)
+}
+
+/// An error that names nobody, where a request waits for an answer, named to that: what could not be read is refused
+/// without an identifier, and a client would wait for ever.
+pub(super) fn addressed(answer: &str, id: &str) -> Option<String> {
+    let mut message: Value = serde_json::from_str(answer).ok()?;
+    let object = message.as_object_mut()?;
+    let is_nobodys = object.get("id").is_none_or(Value::is_null);
+    if !is_nobodys || !object.contains_key("error") {
+        return None;
     }
+    object.insert("id".to_owned(), serde_json::from_str(id).ok()?);
+    Some(message.to_string())
 }
 
 /// The answer to a request that did not reach the server, or not back.
@@ -138,6 +185,45 @@ mod tests {
         assert_eq!(headers["mcp-protocol-version"], "2026-07-28");
         assert_eq!(headers["mcp-method"], "tools/call");
         assert_eq!(headers["mcp-name"], "=?base64?w6k=?=");
+    }
+
+    #[test]
+    fn a_list_is_asked_for_in_the_name_of_the_client_and_without_its_progress() {
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":1},"_meta":{"progressToken":7,"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+        let call = Line::read(call).unwrap();
+        assert!(!call.lists_tools());
+        assert_eq!(call.tool_call().map(|(name, _)| name), Some("a"));
+        let listing = call.listing(Some("c2"));
+        assert!(listing.lists_tools());
+        assert_eq!(listing.headers()["mcp-method"], "tools/list");
+        let sent = Line::read(&listing.text).unwrap();
+        let params = sent.message["params"].as_object().unwrap();
+        assert_eq!(params["cursor"], "c2");
+        assert_eq!(
+            params["_meta"],
+            json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28" })
+        );
+    }
+
+    #[test]
+    fn an_error_that_names_nobody_answers_the_request_that_waits() {
+        let error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}"#;
+        let named = addressed(error, "\"a\"").unwrap();
+        let named: Value = serde_json::from_str(&named).unwrap();
+        assert_eq!(
+            (named["id"].as_str(), named["error"]["code"].as_i64()),
+            (Some("a"), Some(-32700))
+        );
+        for other in [
+            r#"{"id":1,"error":{}}"#,
+            r#"{"id":null,"result":{}}"#,
+            r#"{"method":"notifications/x"}"#,
+            "[]",
+        ] {
+            assert_eq!(addressed(other, "1"), None, "{other}");
+        }
+        assert!(is_mismatch(r#"{"id":1,"error":{"code":-32020}}"#));
+        assert!(!is_mismatch(error));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod bridge;
 mod line;
+mod tools;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read as _};

@@ -101,6 +101,23 @@ pub fn shows_tool(policy: &Policy, upstream: &Upstream, name: &str, read_only_hi
     }
 }
 
+/// Whether what becomes of a tool's call depends on its arguments.
+#[must_use]
+pub fn heeds_arguments(policy: &Policy, upstream: &Upstream, name: &str) -> bool {
+    let heeds = |pattern: &CallPattern| match pattern {
+        CallPattern::Tool(tool) => tool.heeds_arguments(name),
+        CallPattern::Rest(_) => false,
+    };
+    let reads = policy.read_only.then_some(&upstream.reads);
+    let tools = policy.tools.iter().chain(reads.into_iter().flatten());
+    let holds_back = (!policy.may_manage_sign_in).then_some(&upstream.credentials);
+    let rules = policy.deny.iter().chain(&policy.ask);
+    code_tool(upstream, name).is_some()
+        || tools.into_iter().any(|tool| tool.heeds_arguments(name))
+        || rules.chain(holds_back.into_iter().flatten()).any(heeds)
+        || policy.ask_each_time
+}
+
 fn is_named_by_ask(policy: &Policy, name: &str) -> bool {
     policy.ask.iter().any(|pattern| match pattern {
         CallPattern::Tool(tool) => tool.names(name),

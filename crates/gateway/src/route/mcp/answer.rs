@@ -230,7 +230,7 @@ pub(super) async fn pass(
     match kind {
         Kind::Other => Ok(as_it_is(head, body)),
         Kind::Events => {
-            let signed = signed_with(&head);
+            let signed = head.extensions.get().copied();
             let relay = Relay::new(Arc::clone(door), body, asked, signed);
             Ok(with_body(head, relay.into_body()))
         }
@@ -252,8 +252,9 @@ pub(super) fn pass_stream(
     Ok(with_body(head, relay.into_body()))
 }
 
-fn signed_with(head: &response::Parts) -> Option<SignedWith> {
-    head.extensions.get::<SignedWith>().copied()
+/// Which credential the call was sent with that this answers.
+pub(super) fn signed_with<T>(response: &http::Response<T>) -> Option<SignedWith> {
+    response.extensions().get().copied()
 }
 
 async fn whole(
@@ -275,7 +276,7 @@ async fn whole(
     };
     let looked = door.look(text);
     if looked.signed_out
-        && let Some(signed) = signed_with(&head)
+        && let Some(signed) = head.extensions.get().copied()
         && let Some(sending) = asked.take_again()
     {
         return match try_again(door, &sending, signed).await {

@@ -21,6 +21,7 @@ use super::memory::Pair;
 use super::message::Request;
 use super::tools::{self, Rules};
 use super::trouble;
+use crate::argument_headers;
 use crate::ask::{self, Call, Gate};
 use crate::peer::Peer;
 
@@ -131,6 +132,34 @@ impl Door {
         }
     }
 
+    /// Checks the headers that repeat a tool's arguments: why they do not agree with the arguments, by which the call is
+    /// judged. Where no list has told yet what they repeat, a call whose arguments matter is refused with them: a client
+    /// that meets this error lists the tools and asks again.
+    pub(super) fn check_repeated(
+        &self,
+        headers: &HeaderMap,
+        request: &Request,
+    ) -> Result<(), String> {
+        let Some(tool) = request.tool() else {
+            return Ok(());
+        };
+        if !headers.keys().any(argument_headers::is_one) {
+            return Ok(());
+        }
+        let connection = self.entry.connection().id;
+        match self.gate.mcp.repeated(connection, tool) {
+            Some(repeated) => repeated
+                .check(headers, request.arguments())
+                .map_err(|name| format!("The header `{name}` says something else than the body.")),
+            None if calling::heeds_arguments(self.entry.policy(), self.entry.upstream(), tool) => {
+                Err(format!(
+                    "No list of tools has said yet which arguments of `{tool}` are repeated in headers. Ask for `tools/list` first."
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether sending a request twice changes nothing more: it reads, or the manifest says so.
     pub(super) fn is_repeatable(&self, request: &Request) -> bool {
         let upstream = self.entry.upstream();
@@ -217,7 +246,7 @@ impl Door {
             }
         }
         let answers = message.get("method").is_none() && message.get("id").is_some();
-        let signed_out = answers && trouble::says_signed_out(&message);
+        let signed_out = answers && trouble::says_signed_out(rules.upstream, &message);
         if let Some(addresses) = &self.addresses {
             let rewritten = addresses.rewrite_json(changed.as_deref().unwrap_or(text));
             if !rewritten.files.is_empty() {

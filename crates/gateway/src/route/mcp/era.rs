@@ -5,15 +5,12 @@
 //! A provider that went by such a header while this door goes by the body would do what nobody judged, so the two
 //! must agree in every era.
 
-use std::borrow::Cow;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
 use super::errors::Asking;
 use super::message::Request;
+use crate::argument_headers::decoded;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -111,20 +108,6 @@ pub(super) fn check_headers(headers: &HeaderMap, request: &Request) -> Result<()
         );
     }
     Ok(())
-}
-
-/// A header's value, which stands in base64 where it could not stand plainly.
-fn decoded(value: &str) -> Option<Cow<'_, str>> {
-    let wrapped = value
-        .strip_prefix("=?base64?")
-        .and_then(|rest| rest.strip_suffix("?="));
-    match wrapped {
-        None => Some(Cow::Borrowed(value)),
-        Some(wrapped) => {
-            let bytes = STANDARD.decode(wrapped).ok()?;
-            String::from_utf8(bytes).ok().map(Cow::Owned)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,4 @@
 //! Results of tools that take, keep or give back a lock: what they did is remembered before the agent has them.
-//!
-//! On the older transport results come on a stream that nothing was asked on, so there locks are not heard of: such a
-//! lock lapses by itself.
 
 use doorward_core::decide::locking::Heard;
 use serde_json::Value;
@@ -31,4 +28,9 @@ pub(super) async fn hear(door: &Door, asked: &[Request], text: &str) {
         answer,
     };
     door.entry.hear_of_lock(heard).await;
+}
+
+/// Whether a request is about a lock, so that its answer is worth listening to.
+pub(super) fn concerns(door: &Door, request: &Request) -> bool {
+    door.entry.is_about_a_lock(&door.judged(request))
 }

@@ -1,16 +1,20 @@
 //! What the door remembers: little, for a while, and never more than so much.
 //!
 //! Nothing here decides by itself, and everything may be forgotten: a client whose declaration is forgotten gets the
-//! plain error, a file whose hand-out is forgotten is asked for again, a hint that is forgotten counts as none.
+//! plain error, a file whose hand-out is forgotten is asked for again, a hint that is forgotten counts as none, and
+//! whoever repeats an argument in a header of which is forgotten what it repeats lists the tools again.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use doorward_core::ids::{AgentId, ConnectionId};
 use doorward_core::time::Timestamp;
 use tokio::sync::mpsc;
+
+use super::waiting::Waiting;
+use crate::argument_headers::Repeated;
 
 /// Enough for hundreds of agents with several sessions each.
 const MOST_SESSIONS: usize = 1024;
@@ -28,13 +32,23 @@ pub(super) struct Pair {
     pub(super) connection: ConnectionId,
 }
 
-/// An open stream of the older transport.
-#[derive(Clone)]
+/// An open stream of the older transport. Who reads it keeps it: when it ends, it is gone here too.
 pub(super) struct Stream {
     /// Where its messages go, below the root of the server's origin.
     pub(super) path_and_query: String,
     /// What the door says on it.
     pub(super) say: mpsc::Sender<String>,
+    /// What was posted and is answered on it.
+    pub(super) waiting: Waiting,
+}
+
+/// What a list says of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hint {
+    /// Whether it changes nothing.
+    pub(super) is_reading: bool,
+    /// Which of its arguments are repeated in headers; nothing where the list says that wrongly.
+    pub(super) repeated: Option<Repeated>,
 }
 
 /// The memory of all MCP doors.
@@ -44,10 +58,10 @@ pub(crate) struct Memory(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     sessions: Bounded<(Pair, String), ()>,
-    hints: Bounded<(ConnectionId, String), bool>,
+    hints: Bounded<(ConnectionId, String), Hint>,
     files: Bounded<(Pair, String), Timestamp>,
     questions: Bounded<String, (ConnectionId, Timestamp)>,
-    streams: Bounded<(Pair, String), Stream>,
+    streams: Bounded<(Pair, String), Weak<Stream>>,
 }
 
 impl Memory {
@@ -74,18 +88,25 @@ impl Memory {
         self.kept().sessions.get(&key).is_some()
     }
 
-    /// A list said of these tools whether they change nothing.
-    pub(super) fn hinted(&self, connection: ConnectionId, hints: Vec<(String, bool)>) {
+    /// A list said this of its tools.
+    pub(super) fn hinted(&self, connection: ConnectionId, hints: Vec<(String, Hint)>) {
         let mut kept = self.kept();
-        for (tool, is_reading) in hints {
-            kept.hints.put((connection, tool), is_reading, MOST_HINTS);
+        for (tool, hint) in hints {
+            kept.hints.put((connection, tool), hint, MOST_HINTS);
         }
     }
 
     /// Whether the list said that a tool changes nothing.
     pub(super) fn is_reading(&self, connection: ConnectionId, tool: &str) -> bool {
         let key = (connection, tool.to_owned());
-        self.kept().hints.get(&key).copied().unwrap_or(false)
+        let kept = self.kept();
+        kept.hints.get(&key).is_some_and(|hint| hint.is_reading)
+    }
+
+    /// Which of a tool's arguments are repeated in headers, if a list has said so.
+    pub(super) fn repeated(&self, connection: ConnectionId, tool: &str) -> Option<Repeated> {
+        let key = (connection, tool.to_owned());
+        self.kept().hints.get(&key)?.repeated.clone()
     }
 
     /// Results handed these files to an agent.
@@ -113,16 +134,17 @@ impl Memory {
     }
 
     /// A stream was opened; its messages come with this query.
-    pub(super) fn opened(&self, pair: Pair, query: String, stream: Stream) {
+    pub(super) fn opened(&self, pair: Pair, query: String, stream: &Arc<Stream>) {
         let mut kept = self.kept();
-        kept.streams.keep(|stream| !stream.say.is_closed());
-        kept.streams.put((pair, query), stream, MOST_SESSIONS);
+        kept.streams.keep(|stream| stream.strong_count() > 0);
+        kept.streams
+            .put((pair, query), Arc::downgrade(stream), MOST_SESSIONS);
     }
 
     /// The stream whose messages come with this query.
-    pub(super) fn stream(&self, pair: Pair, query: &str) -> Option<Stream> {
+    pub(super) fn stream(&self, pair: Pair, query: &str) -> Option<Arc<Stream>> {
         let key = (pair, query.to_owned());
-        self.kept().streams.get(&key).cloned()
+        self.kept().streams.get(&key).and_then(Weak::upgrade)
     }
 
     /// Which connection a question is about, if it was asked not long ago.

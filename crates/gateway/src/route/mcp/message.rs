@@ -44,7 +44,10 @@ pub(super) enum Message {
     /// It wants an answer.
     Request(Request),
     /// It wants none.
-    Notification,
+    Notification {
+        /// The identifier of the request that it takes back, as JSON.
+        cancels: Option<String>,
+    },
     /// It answers a request of the server.
     Response,
 }
@@ -154,7 +157,10 @@ fn message(mut object: Map<String, Value>, text: &str) -> Result<Message, Unread
         Some(_) => return Err(invalid("`params` must be an object.")),
     };
     let Some(id) = id else {
-        return Ok(Message::Notification);
+        let cancels = (method == "notifications/cancelled").then(|| params.get("requestId"));
+        return Ok(Message::Notification {
+            cancels: cancels.flatten().map(Value::to_string),
+        });
     };
     if method == "tools/call" {
         check_tool_call(&params)?;
@@ -230,7 +236,15 @@ mod tests {
     fn each_kind_of_message_is_told_from_the_others() {
         assert_eq!(
             one(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
-            Ok(Message::Notification)
+            Ok(Message::Notification { cancels: None })
+        );
+        assert_eq!(
+            one(
+                r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a"}}"#
+            ),
+            Ok(Message::Notification {
+                cancels: Some("\"a\"".to_owned())
+            })
         );
         assert_eq!(
             one(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),

@@ -21,6 +21,7 @@ mod relay;
 mod side;
 mod tools;
 mod trouble;
+mod waiting;
 
 pub(crate) use self::legacy::{listen as listen_sse, post as post_sse};
 pub(crate) use self::memory::Memory;

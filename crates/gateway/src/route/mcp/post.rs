@@ -28,7 +28,7 @@ const BODY_TIME: Duration = Duration::from_mins(1);
 
 pub(crate) async fn post(call: &mut Call, caller: &Caller) -> Result<Response, Failure> {
     let opened = Door::open(call, caller, |entry| entry.upstream().mcp.as_ref());
-    let (posted, body) = match read(call).await? {
+    let (posted, body) = match read(call, caller).await? {
         Ok(read) => read,
         Err(unread) => return Ok(unread),
     };
@@ -52,10 +52,22 @@ pub(crate) async fn post(call: &mut Call, caller: &Caller) -> Result<Response, F
     answered
 }
 
-/// Reads what was posted: an answer at once where it is no message.
-pub(super) async fn read(call: &mut Call) -> Result<Result<(Posted, Bytes), Response>, Refusal> {
+/// Reads what was posted: an answer at once where it is no message. One that is too large is told so in the protocol's
+/// own words, to nobody by name.
+pub(super) async fn read(
+    call: &mut Call,
+    caller: &Caller,
+) -> Result<Result<(Posted, Bytes), Response>, Refusal> {
     check_charset(&call.head.headers)?;
-    let body = call.bytes_within(MOST_POSTED, BODY_TIME).await?;
+    let body = match call.bytes_within(MOST_POSTED, BODY_TIME).await {
+        Err(refusal) if refusal.code == Code::PayloadTooLarge => {
+            let handle = &call.gate.handle;
+            handle.count_refusal(Some(caller), refusal.code);
+            let error = errors::refused("null", &too_large(), false);
+            return Ok(Err(answer::json(StatusCode::PAYLOAD_TOO_LARGE, error)));
+        }
+        collected => collected?,
+    };
     Ok(match message::read(&body) {
         Ok(posted) => Ok((posted, body)),
         Err(unread) => {
@@ -63,6 +75,14 @@ pub(super) async fn read(call: &mut Call) -> Result<Result<(Posted, Bytes), Resp
             Err(answer::json(StatusCode::BAD_REQUEST, error))
         }
     })
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(
+        Code::PayloadTooLarge,
+        "The message is larger than 8 MiB.",
+        "Send large contents through `/mcp/NAME/blob`, or in parts.",
+    )
 }
 
 /// What is judged as UTF-8 must be read as UTF-8.
@@ -92,7 +112,9 @@ async fn forward(
 ) -> Result<Response, Failure> {
     let requests: Vec<&Request> = requests(posted).collect();
     for request in &requests {
-        if let Err(why) = era::check_headers(&sending.headers, request) {
+        let agree = era::check_headers(&sending.headers, request)
+            .and_then(|()| door.check_repeated(&sending.headers, request));
+        if let Err(why) = agree {
             let error = errors::error(&request.id, errors::HEADER_MISMATCH, &why, None);
             return Ok(answer::json(StatusCode::BAD_REQUEST, error));
         }
@@ -129,7 +151,7 @@ pub(super) fn requests(posted: &Posted) -> impl Iterator<Item = &Request> {
         .iter()
         .filter_map(|message| match message {
             Message::Request(request) => Some(request),
-            Message::Notification | Message::Response => None,
+            Message::Notification { .. } | Message::Response => None,
         })
 }
 

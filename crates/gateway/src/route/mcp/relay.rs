@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::answer::{self, Asked, Document};
 use super::door::Door;
 use super::locks;
+use super::message::Request;
 use crate::event_stream::{Event, Reader, TooLarge};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,6 +28,17 @@ const HEARTBEAT: &[u8] = b": \n\n";
 pub(super) trait Opening: Send {
     /// The address for messages that the agent is told, from the one that the server told.
     fn endpoint(&mut self, told: &str) -> Result<String, Refusal>;
+
+    /// An answer has come to something that was posted.
+    fn answered(&mut self, answer: &str, says_signed_out: bool) -> Answered;
+}
+
+/// What becomes of an answer.
+pub(super) enum Answered {
+    /// It goes on to the agent. The request that it answers, where that is about a lock.
+    Passes(Option<Request>),
+    /// It does not: what was asked is sent once more.
+    AskedAgain,
 }
 
 /// A stream on its way.
@@ -150,7 +162,19 @@ impl Relay {
                 Err(failure) => Some(self.end_with(&failure)),
             };
         }
-        locks::hear(&self.door, self.asked.requests(), &data).await;
+        let posted = match &mut self.opening {
+            Some(opening) if looked.answers => {
+                let shown = looked.text.as_deref().unwrap_or(&data);
+                match opening.answered(shown, looked.signed_out) {
+                    Answered::Passes(request) => request,
+                    Answered::AskedAgain => return None,
+                }
+            }
+            Some(_) | None => None,
+        };
+        let asked = posted.as_ref().map(std::slice::from_ref);
+        let asked = asked.unwrap_or(self.asked.requests());
+        locks::hear(&self.door, asked, &data).await;
         self.passed.message = true;
         self.passed.answer |= looked.answers;
         let event = match looked.text {

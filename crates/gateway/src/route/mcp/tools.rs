@@ -10,6 +10,8 @@ use doorward_core::upstream::Upstream;
 use serde_json::{Map, Value};
 
 use super::json::{self, Members};
+use super::memory::Hint;
+use crate::argument_headers::{MARK, Repeated};
 
 /// What a grant allows.
 #[derive(Clone, Copy)]
@@ -23,8 +25,8 @@ pub(super) struct Rules<'a> {
 pub(super) struct Shown {
     /// The result, where it changed.
     pub(super) result: Option<String>,
-    /// What the list says of its tools: whether each changes nothing.
-    pub(super) hints: Vec<(String, bool)>,
+    /// What the list says of its tools.
+    pub(super) hints: Vec<(String, Hint)>,
 }
 
 /// Filters a result, if it is a list of tools.
@@ -62,7 +64,11 @@ pub(super) fn filter(rules: Rules<'_>, result: &str) -> Shown {
             }
             None => kept.push(tool.into()),
         }
-        shown.hints.push((name, is_reading));
+        let hint = Hint {
+            is_reading,
+            repeated: repeated(&described),
+        };
+        shown.hints.push((name, hint));
     }
     if is_changed {
         let list = json::list(kept.iter().map(|tool| &**tool));
@@ -77,6 +83,19 @@ pub(super) fn filter(rules: Rules<'_>, result: &str) -> Shown {
         shown.result = Some(members.write());
     }
     shown
+}
+
+/// Which of a tool's arguments are repeated in headers; nothing where its schema says that wrongly.
+fn repeated(tool: &Members<'_>) -> Option<Repeated> {
+    // Hardly any tool has such arguments, and a schema is large.
+    let schema = tool
+        .get("inputSchema")
+        .filter(|schema| schema.contains(MARK));
+    let Some(schema) = schema else {
+        return Some(Repeated::default());
+    };
+    let schema: Value = serde_json::from_str(schema).ok()?;
+    Repeated::of(&schema).ok()
 }
 
 /// The tool with those values of `action` that are not denied, where its schema lists them.
@@ -129,6 +148,8 @@ fn narrowed(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn policy(tools: &[&str]) -> Policy {
@@ -165,10 +186,12 @@ mod tests {
                 r#"{"ttlMs":1000,"tools":[{"name":"storage","inputSchema":{"type":"object","properties":{"action":{"type":"string","enum":["list","details"]},"id":{}}}},{"name":"find","title":"é","annotations":{"readOnlyHint":true}}],"nextCursor":"c2","_meta":{"x":1},"cacheScope":"private"}"#
             )
         );
-        assert_eq!(
-            shown.hints,
-            [("storage".to_owned(), false), ("find".to_owned(), true)]
-        );
+        let read: Vec<_> = shown
+            .hints
+            .iter()
+            .map(|(name, hint)| (name.as_str(), hint.is_reading))
+            .collect();
+        assert_eq!(read, [("storage", false), ("find", true)]);
     }
 
     #[test]
@@ -213,6 +236,27 @@ mod tests {
             "nothing changed, so it passes byte for byte"
         );
         assert_eq!(all.hints.len(), 3);
+    }
+
+    #[test]
+    fn a_list_tells_which_arguments_are_repeated_in_headers() {
+        let rules = Rules {
+            policy: &Policy::default(),
+            upstream: &upstream(&[]),
+        };
+        let list = r#"{"tools":[{"name":"plain","inputSchema":{"properties":{"a":{"type":"string"}}}},{"name":"marked","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}},{"name":"unfit","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}]}"#;
+        let shown = filter(rules, list);
+        assert_eq!(shown.result, None, "the tools are the client's to reject");
+        let marked = json!({ "properties": { "a": { "type": "string", "x-mcp-header": "A" } } });
+        let told: Vec<_> = shown
+            .hints
+            .into_iter()
+            .map(|(_, hint)| hint.repeated)
+            .collect();
+        assert_eq!(
+            told,
+            [Some(Repeated::default()), Repeated::of(&marked).ok(), None]
+        );
     }
 
     #[test]

@@ -2,27 +2,16 @@
 //!
 //! Some MCP servers answer 200 and put "Session expired" into an error of JSON-RPC or into the text of a tool's
 //! result. Such an answer is worth one renewal and one more try. But a tool may also bring back a text that speaks
-//! of sessions, and trying again could do a thing twice: so only an error counts, and only one that begins by saying
-//! that the caller is not signed in, which a server says before it does anything.
+//! of sessions, and trying again could do a thing twice: so only an error counts, and only one that begins in a way
+//! that the provider's manifest names, which a server says before it does anything.
 
+use doorward_core::upstream::Upstream;
 use serde_json::Value;
 
 use super::json::Members;
 
-/// How such an error begins, in small letters.
-const BEGINNINGS: [&str; 8] = [
-    "session expired",
-    "your session has expired",
-    "not authenticated",
-    "authentication required",
-    "token expired",
-    "access token expired",
-    "the access token expired",
-    "invalid access token",
-];
-
 /// Whether an answer says that the caller is not signed in.
-pub(super) fn says_signed_out(answer: &Members<'_>) -> bool {
+pub(super) fn says_signed_out(upstream: &Upstream, answer: &Members<'_>) -> bool {
     if let Some(error) = answer.object("error") {
         let status = error.object("data").and_then(|data| {
             data.get("status")
@@ -30,7 +19,8 @@ pub(super) fn says_signed_out(answer: &Members<'_>) -> bool {
                 .parse()
                 .ok()
         });
-        return status == Some(401) || error.text("message").is_some_and(|text| begins(&text));
+        let message = error.text("message");
+        return status == Some(401) || message.is_some_and(|text| upstream.says_signed_out(&text));
     }
     let Some(result) = answer.object("result") else {
         return false;
@@ -44,25 +34,7 @@ pub(super) fn says_signed_out(answer: &Members<'_>) -> bool {
     content
         .as_ref()
         .and_then(|content| content.get(0)?.get("text")?.as_str())
-        .is_some_and(begins)
-}
-
-fn begins(text: &str) -> bool {
-    let mut plain = text
-        .trim_start_matches(|letter: char| !letter.is_alphanumeric())
-        .to_ascii_lowercase();
-    for label in ["error", "mcp error"] {
-        if let Some(rest) = plain.strip_prefix(label)
-            && rest.starts_with([':', '*', ' '])
-        {
-            plain = rest
-                .trim_start_matches(|letter: char| !letter.is_alphanumeric())
-                .to_owned();
-        }
-    }
-    BEGINNINGS
-        .iter()
-        .any(|beginning| plain.starts_with(beginning))
+        .is_some_and(|text| upstream.says_signed_out(text))
 }
 
 #[cfg(test)]
@@ -70,7 +42,7 @@ mod tests {
     use super::*;
 
     fn says(text: &str) -> bool {
-        says_signed_out(&Members::read(text).unwrap())
+        says_signed_out(&Upstream::default(), &Members::read(text).unwrap())
     }
 
     #[test]
@@ -83,6 +55,21 @@ mod tests {
         ] {
             assert!(says(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_manifest_says_how_it_begins() {
+        let own = Upstream {
+            signed_out: Some(vec!["Abgemeldet".to_owned().try_into().unwrap()]),
+            ..Upstream::default()
+        };
+        let says = |text: &str| says_signed_out(&own, &Members::read(&error(text)).unwrap());
+        assert!(says("Abgemeldet seit gestern"));
+        assert!(!says("Session expired"));
+    }
+
+    fn error(message: &str) -> String {
+        format!(r#"{{"id":1,"error":{{"code":-32000,"message":"{message}"}}}}"#)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What passes, and what is put in or taken out on the way.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::{document, events, with_header, with_status};
 use super::{Stage, call, text_result};
@@ -152,9 +152,36 @@ async fn a_body_that_is_no_message_is_told_so_and_goes_nowhere() {
             "{body}"
         );
     }
-    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(9 * 1024 * 1024));
-    let ask = Ask::new("POST", "/mcp/served").body(&large).key(&stage.key);
-    assert_eq!(stage.world.send(&ask).await.status, 413);
+    assert!(stage.server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_told_so_in_the_protocols_words() {
+    let stage = Stage::new(|_| document("{}")).await;
+    let large = call("find", &json!({ "text": "x".repeat(9 * 1024 * 1024) }));
+    for version in ["2025-11-25", "2026-07-28"] {
+        let got = stage
+            .post_with(&large, &[("mcp-protocol-version", version)])
+            .await;
+        assert_eq!(
+            (got.status, got.header("content-type")),
+            (413, Some("application/json")),
+            "{version}"
+        );
+        let told = got.json();
+        assert_eq!(
+            (&told["jsonrpc"], &told["id"]),
+            (&json!("2.0"), &Value::Null)
+        );
+        assert_eq!(told["error"]["code"], -32010);
+        assert_eq!(told["error"]["data"]["code"], "payload_too_large");
+        assert!(
+            told["error"]["data"]["hint"]
+                .as_str()
+                .unwrap()
+                .contains("/blob")
+        );
+    }
     assert!(stage.server.seen().is_empty());
 }
 

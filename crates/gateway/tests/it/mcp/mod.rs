@@ -4,6 +4,8 @@ mod door;
 mod ending;
 mod hiding;
 mod older;
+mod older_answers;
+mod repeated;
 mod sdk;
 mod server;
 mod side;

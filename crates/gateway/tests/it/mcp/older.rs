@@ -10,39 +10,48 @@ use tokio::net::TcpStream;
 use super::server::{open_events, with_status};
 use super::{Stage, call};
 use crate::ask::Ask;
+use crate::world::World;
 
-struct Listening {
+/// An agent that reads its stream.
+pub(super) struct Listening {
     stream: TcpStream,
-    got: String,
+    bytes: Vec<u8>,
+    pub(super) got: String,
 }
 
 impl Listening {
     async fn open(stage: &Stage, key: &str) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", stage.world.port))
-            .await
-            .unwrap();
-        let ask = Ask::get("/sse/served").key(key).text(stage.world.port);
+        Self::at(&stage.world, "/sse/served", key).await
+    }
+
+    pub(super) async fn at(world: &World, path: &str, key: &str) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", world.port)).await.unwrap();
+        let ask = Ask::get(path).key(key).text(world.port);
         stream.write_all(ask.as_bytes()).await.unwrap();
         Self {
             stream,
+            bytes: Vec::new(),
             got: String::new(),
         }
     }
 
     /// Reads until this has come.
-    async fn until(&mut self, wanted: &str) {
-        let reading = async {
-            let mut bytes = Vec::new();
-            while !self.got.contains(wanted) {
-                bytes.clear();
-                let count = self.stream.read_buf(&mut bytes).await.unwrap();
-                assert!(count > 0, "the stream ended: {}", self.got);
-                self.got.push_str(&String::from_utf8_lossy(&bytes));
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(5), reading)
+    pub(super) async fn until(&mut self, wanted: &str) {
+        while !self.got.contains(wanted) {
+            self.more().await;
+        }
+    }
+
+    /// Waits for something to come.
+    pub(super) async fn more(&mut self) {
+        let reading = self.stream.read_buf(&mut self.bytes);
+        let count = tokio::time::timeout(Duration::from_secs(5), reading)
             .await
+            .unwrap_or_else(|_| panic!("nothing more came: {}", self.got))
             .unwrap();
+        assert!(count > 0, "the stream ended: {}", self.got);
+        // What was cut in the middle of a letter is whole the next time.
+        self.got = String::from_utf8_lossy(&self.bytes).into_owned();
     }
 }
 
@@ -84,6 +93,15 @@ async fn messages_go_where_the_server_said_through_this_door() {
         "another agent's stream"
     );
     assert_eq!(stage.server.seen().len(), 2);
+    drop(listening);
+    let ended = async {
+        while stage.world.send(&post(own, &stage.key)).await.status != 404 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), ended)
+        .await
+        .expect("a stream that has ended takes nothing more");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use axum::response::Response;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 /// What the server was asked.
@@ -101,6 +102,16 @@ pub(super) fn open_events(body: impl Into<String>) -> Response {
         String::new()
     });
     let pieces = first.chain(rest).map(Ok::<_, std::io::Error>);
+    let response = Response::new(Body::from_stream(pieces));
+    with_header("content-type", "text/event-stream", response)
+}
+
+/// A stream of what comes through a channel.
+pub(super) fn events_from(coming: UnboundedReceiver<String>) -> Response {
+    let pieces = futures_util::stream::unfold(coming, async |mut coming| {
+        let piece = coming.recv().await?;
+        Some((Ok::<_, std::io::Error>(piece), coming))
+    });
     let response = Response::new(Body::from_stream(pieces));
     with_header("content-type", "text/event-stream", response)
 }
