@@ -278,6 +278,12 @@ impl<'a> Exchange<'a> {
         Ok(Some((row.generation, headers)))
     }
 
+    fn is_renewed_since(&self, generation: u64) -> bool {
+        let published = self.lease.shared.published.load();
+        let row = published.book.connection(self.lease.connection.id);
+        row.is_some_and(|row| row.generation != generation)
+    }
+
     async fn renew(&mut self, rejected: Option<u64>) -> Result<(), CallFailure> {
         let before = self.handle.now();
         let (caller, name) = (&self.lease.caller, &self.lease.connection.name);
@@ -350,10 +356,13 @@ impl<'a> Exchange<'a> {
         if !reporting::is_about_the_token(code.as_deref(), with_password) {
             return Ok(Some(Answer::of(head, peeked)));
         }
-        drop(peeked);
         self.renew(Some(generation)).await?;
         if self.body.is_whole() {
             return Ok(None);
+        }
+        if !self.is_renewed_since(generation) {
+            // The provider stands by its token: sending it again promises nothing.
+            return Ok(Some(Answer::of(head, peeked)));
         }
         Err(Refusal::new(
             Code::ProviderUnavailable,
