@@ -70,6 +70,8 @@ pub(crate) struct Exchange<'a> {
     left: Duration,
     label: String,
     began: Timestamp,
+    /// When the last try was sent.
+    sent_at: Timestamp,
     /// With which generation of the token the last try was signed.
     signed_with: Option<u64>,
     retries: u32,
@@ -137,6 +139,7 @@ impl<'a> Exchange<'a> {
                 .safe_to_repeat
                 .unwrap_or_else(|| outgoing.method.is_idempotent()),
             began: handle.now(),
+            sent_at: handle.now(),
             handle,
             lease,
             target,
@@ -301,6 +304,7 @@ impl<'a> Exchange<'a> {
         *request.uri_mut() = self.target.uri.clone();
         *request.headers_mut() = headers;
         let rule = self.lease.connection.provider.addresses;
+        self.sent_at = self.handle.now();
         let clients = &self.handle.clients;
         clients
             .send(rule, self.kind, request)
@@ -321,8 +325,7 @@ impl<'a> Exchange<'a> {
         if self.body.is_broken() {
             return Err(broke_off().into());
         }
-        let now = self.handle.now();
-        let is_halted = self.lease.shared.traffic.halts.failed(now, self.task());
+        let is_halted = self.count_failure();
         let wait = self.next_wait();
         let title = &self.lease.connection.provider.title;
         if failed == Failed::Unanswered && !self.is_repeatable {
@@ -333,6 +336,12 @@ impl<'a> Exchange<'a> {
         }
         self.nap(wait).await;
         Ok(())
+    }
+
+    /// A try brought nothing. Whether the agent's task is halted by that.
+    fn count_failure(&self) -> bool {
+        let halts = &self.lease.shared.traffic.halts;
+        halts.failed(self.handle.now(), self.sent_at, self.task())
     }
 
     /// The provider refused the credential. The answer, where it is passed on.
@@ -396,7 +405,7 @@ impl<'a> Exchange<'a> {
     /// Something before the provider says that it is down. The answer, where the call is not sent again.
     async fn after_outage(&mut self, response: Response<Incoming>) -> Option<Answer> {
         let now = self.handle.now();
-        let is_halted = self.lease.shared.traffic.halts.failed(now, self.task());
+        let is_halted = self.count_failure();
         let wait = if response.headers().contains_key(RETRY_AFTER) {
             let until = limits::stated_retry(now, &Told(response.headers()));
             until.map_or_else(|| self.next_wait(), |until| until.since(now))
