@@ -82,7 +82,7 @@ impl Lease {
     }
 
     /// Waits until it is over.
-    pub(crate) async fn over(mut self) -> Refusal {
+    pub(crate) async fn over(&mut self) -> Refusal {
         loop {
             if let Err(refusal) = self.check() {
                 return refusal;
@@ -136,9 +136,10 @@ impl CutBody {
     }
 
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
-        let over = self
-            .over
-            .get_or_insert_with(|| Box::pin(self.lease.clone().over()));
+        let over = self.over.get_or_insert_with(|| {
+            let mut lease = self.lease.clone();
+            Box::pin(async move { lease.over().await })
+        });
         over.as_mut().poll(context)
     }
 }

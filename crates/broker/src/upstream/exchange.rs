@@ -77,6 +77,8 @@ pub(crate) struct Exchange<'a> {
     retries: u32,
     failures: u32,
     limits: u32,
+    /// Whether it was ended while it had no answer yet.
+    is_cut: bool,
 }
 
 /// A provider's answer, with what was read of its body.
@@ -155,6 +157,7 @@ impl<'a> Exchange<'a> {
             retries: 0,
             failures: 0,
             limits: 0,
+            is_cut: false,
         })
     }
 
@@ -171,7 +174,7 @@ impl<'a> Exchange<'a> {
             let generation = signed.as_ref().map(|(generation, _)| *generation);
             self.signed_with = generation;
             let headers = signed.map_or_else(|| self.headers.clone(), |(_, headers)| headers);
-            let attempted = self.attempt(headers).await;
+            let attempted = self.attempt(headers).await?;
             drop(turn);
             let response = match attempted {
                 Ok(response) => response,
@@ -295,9 +298,14 @@ impl<'a> Exchange<'a> {
         Ok(renewed?)
     }
 
-    async fn attempt(&mut self, headers: HeaderMap) -> Result<Response<Incoming>, Failed> {
+    /// One try. It ends without an answer as soon as the agent may not have one any longer: an upload or a long poll
+    /// would else go on for as long as it likes.
+    async fn attempt(
+        &mut self,
+        headers: HeaderMap,
+    ) -> Result<Result<Response<Incoming>, Failed>, CallFailure> {
         let Some(body) = self.body.again() else {
-            return Err(Failed::Unanswered);
+            return Ok(Err(Failed::Unanswered));
         };
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
@@ -305,19 +313,24 @@ impl<'a> Exchange<'a> {
         *request.headers_mut() = headers;
         let rule = self.lease.connection.provider.addresses;
         self.sent_at = self.handle.now();
-        let clients = &self.handle.clients;
-        clients
-            .send(rule, self.kind, request)
-            .await
-            .map_err(|error| {
-                let host = self.target.uri.host().unwrap_or_default();
-                tracing::debug!(host, error = %Chain(&error), "a call got no answer");
-                if error.is_connect() {
-                    Failed::NeverSent
-                } else {
-                    Failed::Unanswered
-                }
-            })
+        let sending = self.handle.clients.send(rule, self.kind, request);
+        let sent = tokio::select! {
+            biased;
+            sent = sending => sent,
+            refusal = self.lease.over() => {
+                self.is_cut = true;
+                return Err(refusal.into());
+            }
+        };
+        Ok(sent.map_err(|error| {
+            let host = self.target.uri.host().unwrap_or_default();
+            tracing::debug!(host, error = %Chain(&error), "a call got no answer");
+            if error.is_connect() {
+                Failed::NeverSent
+            } else {
+                Failed::Unanswered
+            }
+        }))
     }
 
     /// A try brought no answer: waits, where the call may be sent again.
@@ -491,6 +504,7 @@ impl<'a> Exchange<'a> {
     /// A call that was not answered is counted too.
     pub(crate) fn fail(self, failure: CallFailure) -> CallFailure {
         let outcome = match &failure {
+            _ if self.is_cut => Outcome::Cut,
             CallFailure::Refused(_) => Outcome::Refused,
             CallFailure::Unknown(_) => Outcome::Unknown,
         };
