@@ -16,11 +16,13 @@ use doorward_core::problem::{Code, Refusal};
 use doorward_core::time::Timestamp;
 use doorward_core::upstream::Ticket;
 use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, response};
-use hyper::body::Incoming;
+use hyper::body::Body as _;
 
 use super::body::Replay;
-use super::client::Kind;
+use super::client::{Arriving, Kind};
+use super::failed::{Failed, unknown_outcome};
 use super::fence::{self, Target};
 use super::halts::Task;
 use super::line::{Lines, Turn, rate_limited};
@@ -32,6 +34,7 @@ use super::{
 };
 use crate::handle::{DEFAULT_PATIENCE, Handle};
 use crate::random;
+use crate::trust::causes;
 use crate::uses::{Counting, Outcome, Use, Uses};
 
 /// The first wait before a call is repeated; doubled each time, up to the longest.
@@ -85,16 +88,7 @@ pub(crate) struct Exchange<'a> {
 pub(crate) struct Answer {
     pub(super) head: response::Parts,
     first: Option<Bytes>,
-    rest: Option<Incoming>,
-}
-
-/// Why a try brought no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failed {
-    /// There was no connection: nothing was sent.
-    NeverSent,
-    /// It was sent, at least in part.
-    Unanswered,
+    rest: Option<Arriving>,
 }
 
 impl<'a> Exchange<'a> {
@@ -303,10 +297,11 @@ impl<'a> Exchange<'a> {
     async fn attempt(
         &mut self,
         headers: HeaderMap,
-    ) -> Result<Result<Response<Incoming>, Failed>, CallFailure> {
+    ) -> Result<Result<Response<Arriving>, Failed>, CallFailure> {
         let Some(body) = self.body.again() else {
             return Ok(Err(Failed::Unanswered));
         };
+        let has_body = !body.is_end_stream();
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.uri.clone();
@@ -323,14 +318,14 @@ impl<'a> Exchange<'a> {
             }
         };
         Ok(sent.map_err(|error| {
-            let host = self.target.uri.host().unwrap_or_default();
-            tracing::debug!(host, error = %Chain(&error), "a call got no answer");
-            if error.is_connect() {
-                Failed::NeverSent
-            } else {
-                Failed::Unanswered
-            }
+            tracing::debug!(host = self.host(), error = %Chain(&error), "a call got no answer");
+            Failed::of(&error, has_body)
         }))
+    }
+
+    /// Host and port that it goes to.
+    fn host(&self) -> &str {
+        self.target.uri.authority().map_or("", Authority::as_str)
     }
 
     /// A try brought no answer: waits, where the call may be sent again.
@@ -341,11 +336,20 @@ impl<'a> Exchange<'a> {
         let is_halted = self.count_failure();
         let wait = self.next_wait();
         let title = &self.lease.connection.provider.title;
-        if failed == Failed::Unanswered && !self.is_repeatable {
-            return Err(CallFailure::Unknown(unknown_outcome(title)));
+        let refusal = failed.refusal(title, self.host());
+        match failed {
+            // Waiting does not mend it.
+            Failed::Distrusted(objection) => {
+                tracing::warn!(host = self.host(), %objection, "a provider is not trusted");
+                return Err(refusal.into());
+            }
+            Failed::Unanswered if !self.is_repeatable => {
+                return Err(CallFailure::Unknown(unknown_outcome(title)));
+            }
+            Failed::NeverSent | Failed::NotTaken | Failed::Unanswered => {}
         }
         if is_halted || wait > self.left || !self.body.is_whole() {
-            return Err(no_answer(title, failed).retry_after(wait).into());
+            return Err(refusal.retry_after(wait).into());
         }
         self.nap(wait).await;
         Ok(())
@@ -360,7 +364,7 @@ impl<'a> Exchange<'a> {
     /// The provider refused the credential. The answer, where it is passed on.
     async fn after_refusal(
         &mut self,
-        response: Response<Incoming>,
+        response: Response<Arriving>,
         generation: u64,
     ) -> Result<Option<Answer>, CallFailure> {
         self.lease
@@ -396,7 +400,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The provider wants no calls for a while. Whoever waits long enough goes on in line.
-    fn after_limit(&mut self, response: &Response<Incoming>) -> Result<(), CallFailure> {
+    fn after_limit(&mut self, response: &Response<Arriving>) -> Result<(), CallFailure> {
         let now = self.handle.now();
         let stated = limits::limited_until(now, &Told(response.headers()));
         // A provider that limits the same call again states too little: it would be asked as fast as it answers.
@@ -416,7 +420,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Something before the provider says that it is down. The answer, where the call is not sent again.
-    async fn after_outage(&mut self, response: Response<Incoming>) -> Option<Answer> {
+    async fn after_outage(&mut self, response: Response<Arriving>) -> Option<Answer> {
         let now = self.handle.now();
         let is_halted = self.count_failure();
         let wait = if response.headers().contains_key(RETRY_AFTER) {
@@ -435,7 +439,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// A whole answer; a token that it hands out and a lock that it tells of are remembered.
-    async fn answered(&mut self, response: Response<Incoming>) -> Answer {
+    async fn answered(&mut self, response: Response<Arriving>) -> Answer {
         let (head, body) = response.into_parts();
         let (ticket, lock) = (self.ticket.take(), self.lock.take());
         if !head.status.is_success() || (ticket.is_none() && lock.is_none()) {
@@ -558,7 +562,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn into_parts(self) -> (response::Parts, Option<Incoming>) {
+    pub(super) fn into_parts(self) -> (response::Parts, Option<Arriving>) {
         (self.head, self.rest)
     }
 }
@@ -573,15 +577,13 @@ impl limits::Headers for Told<'_> {
 }
 
 /// An error with its causes. None of them holds a request.
-struct Chain<'a>(&'a dyn std::error::Error);
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        for cause in causes(self.0).skip(1) {
+            write!(f, ": {cause}")?;
         }
         Ok(())
     }
@@ -601,30 +603,5 @@ fn broke_off() -> Refusal {
         Code::BadRequest,
         "The body broke off.",
         "Send it again, whole.",
-    )
-}
-
-fn no_answer(title: &str, failed: Failed) -> Refusal {
-    match failed {
-        Failed::NeverSent => Refusal::new(
-            Code::ProviderUnavailable,
-            format!("There is no connection to {title}; nothing was sent."),
-            "Try again after the time given.",
-        ),
-        Failed::Unanswered => Refusal::new(
-            Code::ProviderUnavailable,
-            format!("{title} did not answer."),
-            "Try again after the time given: sending it twice changes nothing more.",
-        ),
-    }
-}
-
-fn unknown_outcome(title: &str) -> Refusal {
-    Refusal::new(
-        Code::ProviderUnavailable,
-        format!(
-            "This was sent and {title} did not answer: whether it was carried out is not known, and it was not repeated."
-        ),
-        "Look whether it was carried out before sending it again.",
     )
 }
