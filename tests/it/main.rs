@@ -19,6 +19,7 @@ mod mcp_catalogue;
 mod mcp_clients;
 mod oidc_provider;
 mod proxy_large;
+mod proxy_tls;
 mod refresh_bench;
 mod refresh_killed;
 mod soak_calls;

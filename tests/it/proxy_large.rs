@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use doorward_e2e::{Agent, World};
-use fastio_sim::Consent;
+use doorward_e2e::{Agent, World, kernel};
 use futures_util::StreamExt as _;
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -72,50 +70,6 @@ async fn converse(stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// The manifest of a provider whose sign-in is the simulator's and whose API is a test's own.
-fn manifest(sim: &str, api: u16) -> String {
-    let sim = sim.trim_end_matches('/');
-    format!(
-        r#"
-        name = "own"
-        title = "Own"
-        base = "{sim}"
-        authorization_endpoint = "/current/oauth/authorize/"
-        token_endpoint = "/current/oauth/token/"
-        revocation_endpoint = "/current/oauth/revoke/"
-        registration_endpoint = "/current/oauth/register/"
-        api = "http://127.0.0.1:{api}/"
-        scope_parameters = ["scope_type", "scope"]
-        default_scope = "user"
-        "#
-    )
-}
-
-async fn connect(world: &World, api: u16) {
-    let folder = world.folder().join("config/doorward/providers");
-    std::fs::create_dir_all(&folder).expect("it can be made");
-    std::fs::write(folder.join("own.toml"), manifest(world.sim.base_url(), api)).expect("written");
-    let connecting = world.start(&["--json", "connect", "own", "--no-browser"]);
-    let started: Value = serde_json::from_str(&connecting.line().await).expect("JSON");
-    let url = started["url"].as_str().expect("an address").to_owned();
-    world.consent(&url, &Consent::everything()).await;
-    connecting.ended().await.done();
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .expect("it has memory");
-    let kibibytes: u64 = line
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .expect("a number");
-    kibibytes * 1024
-}
-
 async fn download(url: &str, agent: &Agent) -> u64 {
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -164,23 +118,23 @@ async fn a_gigabyte_goes_up_and_down_and_the_process_does_not_grow_with_it() {
     let served = world.serve().await;
     world.set_pin().await;
     let api = api().await;
-    connect(&world, api).await;
+    world.connect_own(&format!("http://127.0.0.1:{api}/")).await;
     let agent = world.pair("Carrier", "own:proxy").await;
     let url = format!("{}/proxy/own/big", served.url.trim_end_matches('/'));
     let pid = served.process.pid().expect("it runs");
     // The first call makes what every call needs.
     assert_eq!(upload(&url, &agent, PIECE as u64).await, PIECE.to_string());
-    let before = resident(pid);
+    let before = kernel::resident(pid);
     let carried = async {
         let down = download(&url, &agent).await;
-        let between = resident(pid);
+        let between = kernel::resident(pid);
         let up = upload(&url, &agent, GIBIBYTE).await;
         (down, between, up)
     };
     let (down, between, up) = tokio::time::timeout(PATIENCE, carried)
         .await
         .expect("in time");
-    let after = resident(pid);
+    let after = kernel::resident(pid);
     assert_eq!((down, up), (GIBIBYTE, GIBIBYTE.to_string()));
     let grown = between.max(after).saturating_sub(before);
     eprintln!("grown by {} KiB from {} KiB", grown / 1024, before / 1024);

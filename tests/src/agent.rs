@@ -21,7 +21,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) async fn to(request: RequestBuilder) -> Self {
+    /// Sends a request to who must answer it.
+    pub async fn to(request: RequestBuilder) -> Self {
         Self::maybe_to(request)
             .await
             .expect("Doorward or its provider answers")

@@ -29,6 +29,15 @@ pub fn processor_ticks(pid: u32) -> u64 {
     spent(11) + spent(12)
 }
 
+/// How many bytes of a process are in memory.
+pub fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kibibytes.expect("it has memory") * 1024
+}
+
 /// Sends a signal to a process; one that has ended is past hearing it.
 pub fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);

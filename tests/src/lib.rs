@@ -35,11 +35,13 @@ pub mod desktop;
 pub mod kernel;
 mod keyring;
 pub mod mcp;
+mod own;
 mod peers;
 mod process;
 mod programs;
 pub mod recorder;
 mod scan;
+pub mod secure;
 mod seed;
 mod world;
 

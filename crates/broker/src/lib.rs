@@ -19,6 +19,7 @@ pub mod random;
 pub mod shell;
 mod start;
 mod today;
+mod trust;
 pub mod upstream;
 pub mod uses;
 pub mod views;

@@ -120,7 +120,9 @@ impl Seen {
                 sent_at: reply.sent_at,
                 now: reply.now,
             },
-            Some(Err(error @ TransportError::NotSent { .. })) => Self::NotSent {
+            Some(Err(
+                error @ (TransportError::NotSent { .. } | TransportError::Distrusted { .. }),
+            )) => Self::NotSent {
                 why: error.to_string(),
             },
             Some(Err(

@@ -13,6 +13,7 @@ use reqwest::redirect::Policy;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
+use crate::trust;
 
 /// More than this is no answer of any endpoint that is called here.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -51,6 +52,14 @@ pub enum TransportError {
     NotSent {
         /// The host.
         host: String,
+    },
+    /// Who answers there does not prove to be who it should be: the request was not sent.
+    #[error("{host} {objection}")]
+    Distrusted {
+        /// The host.
+        host: String,
+        /// What is wrong, as it follows the host's name.
+        objection: String,
     },
     /// The request may have been received.
     #[error("no reply from {host}")]
@@ -167,7 +176,12 @@ async fn read_bounded(
 
 fn classify(error: &reqwest::Error, host: &str, seconds: u64) -> TransportError {
     let host = host.to_owned();
-    if error.is_connect() || error.is_builder() {
+    if error.is_connect() {
+        match trust::objection(error) {
+            Some(objection) => TransportError::Distrusted { host, objection },
+            None => TransportError::NotSent { host },
+        }
+    } else if error.is_builder() {
         TransportError::NotSent { host }
     } else if error.is_timeout() {
         TransportError::TimedOut { host, seconds }

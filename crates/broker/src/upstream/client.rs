@@ -8,17 +8,21 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use doorward_core::provider::{AddressRule, is_private_ip};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use super::BoxError;
@@ -36,27 +40,40 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Flow control of HTTP/2: as much of one answer may be under way. The small default would make a fast download wait
 /// for every round trip.
 const WINDOW: u32 = 1024 * 1024;
-/// All answers of one connection together.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// All answers of one connection together: no bound of its own. Were it reached, a few agents that do not read on would
+/// stop the answers of all others; what is kept for each of them is bounded by [`WINDOW`].
+const CONNECTION_WINDOW: u32 = 1024 * 1024 * 1024;
+/// An answer's headers. HTTP/1.1 takes as much, and what is larger would be lost after the call was carried out.
+const MOST_HEADERS: u32 = 256 * 1024;
+/// So many calls share a connection of HTTP/2. Servers carry a hundred at once or more (RFC 9113 §6.5.2 tells them to),
+/// and what is beyond that waits for another one to end: behind long polls and streams of events, for ever.
+const CALLS_TO_A_CONNECTION: usize = 100;
+/// As many calls as the gateway has connections of agents; more than that share the last one.
+const MOST_CONNECTIONS: usize = 1024_usize.div_ceil(CALLS_TO_A_CONNECTION);
 
 type Https<R> = Bounded<HttpsConnector<HttpConnector<R>>>;
 
 /// Clients for both kinds of addresses. A WebSocket begins on a connection of HTTP/1.1, so each kind has a client that
 /// speaks nothing else.
 pub(crate) struct Clients {
-    public: Pool<PublicOnly>,
+    public: Lanes<PublicOnly>,
     public_upgrades: Pool<PublicOnly>,
-    typed: Pool<Anywhere>,
+    typed: Lanes<Anywhere>,
     typed_upgrades: Pool<Anywhere>,
 }
 
 impl Clients {
     pub(crate) fn new() -> Result<Self, String> {
+        // Read once: the machine's certificates are a hundred and more.
+        let tls = ClientConfig::builder()
+            .try_with_platform_verifier()
+            .map_err(|error| error.to_string())?
+            .with_no_client_auth();
         Ok(Self {
-            public: Pool::new(connector(PublicOnly, Kind::Calls)?),
-            public_upgrades: Pool::new(connector(PublicOnly, Kind::Upgrades)?),
-            typed: Pool::new(connector(Anywhere, Kind::Calls)?),
-            typed_upgrades: Pool::new(connector(Anywhere, Kind::Upgrades)?),
+            public: Lanes::of(&connector(PublicOnly, Kind::Calls, &tls)),
+            public_upgrades: Pool::new(connector(PublicOnly, Kind::Upgrades, &tls)),
+            typed: Lanes::of(&connector(Anywhere, Kind::Calls, &tls)),
+            typed_upgrades: Pool::new(connector(Anywhere, Kind::Upgrades, &tls)),
         })
     }
 
@@ -75,46 +92,24 @@ impl Clients {
         rule: AddressRule,
         kind: Kind,
         request: Request<OutBody>,
-    ) -> Result<Response<Incoming>, Error> {
+    ) -> Result<Response<Arriving>, Error> {
         match (rule, kind) {
-            (AddressRule::Public, Kind::Calls) => self.public.client.request(request).await,
+            (AddressRule::Public, Kind::Calls) => self.public.send(request).await,
             (AddressRule::Public, Kind::Upgrades) => {
-                self.public_upgrades.client.request(request).await
+                let answered = self.public_upgrades.client.request(request).await;
+                answered.map(alone)
             }
-            (AddressRule::Typed, Kind::Calls) => self.typed.client.request(request).await,
+            (AddressRule::Typed, Kind::Calls) => self.typed.send(request).await,
             (AddressRule::Typed, Kind::Upgrades) => {
-                self.typed_upgrades.client.request(request).await
+                let answered = self.typed_upgrades.client.request(request).await;
+                answered.map(alone)
             }
         }
     }
 }
 
-/// A client with what makes its connections.
-struct Pool<R> {
-    connector: Https<R>,
-    client: Client<Https<R>, OutBody>,
-}
-
-impl<R: Resolver> Pool<R>
-where
-    Https<R>: hyper_util::client::legacy::connect::Connect + Clone,
-{
-    fn new(connector: Https<R>) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(REST)
-            .pool_max_idle_per_host(MOST_RESTING)
-            .http2_initial_stream_window_size(WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .build(connector.clone());
-        Self { connector, client }
-    }
-
-    fn anew(&self) -> Self {
-        Self::new(self.connector.clone())
-    }
+fn alone(response: Response<Incoming>) -> Response<Arriving> {
+    response.map(|body| Arriving { body, _place: None })
 }
 
 /// What a connection is used for.
@@ -126,7 +121,82 @@ pub(super) enum Kind {
     Upgrades,
 }
 
-fn connector<R>(resolver: R, kind: Kind) -> Result<Https<R>, String>
+/// The calls to one kind of addresses, so many to a pool: a pool has one connection of HTTP/2 to an origin.
+struct Lanes<R> {
+    lanes: Vec<Lane<R>>,
+    /// For what no lane has a place for.
+    beyond: Pool<R>,
+}
+
+struct Lane<R> {
+    pool: Pool<R>,
+    places: Arc<Semaphore>,
+}
+
+impl<R> Lanes<R>
+where
+    R: Resolver,
+    Https<R>: Connect + Clone,
+{
+    fn of(connector: &Https<R>) -> Self {
+        let lane = || Lane {
+            pool: Pool::new(connector.clone()),
+            places: Arc::new(Semaphore::new(CALLS_TO_A_CONNECTION)),
+        };
+        Self {
+            lanes: std::iter::repeat_with(lane)
+                .take(MOST_CONNECTIONS)
+                .collect(),
+            beyond: Pool::new(connector.clone()),
+        }
+    }
+
+    fn anew(&self) -> Self {
+        Self::of(&self.beyond.connector)
+    }
+
+    async fn send(&self, request: Request<OutBody>) -> Result<Response<Arriving>, Error> {
+        // The first that has a place, so that few connections are open and those are used.
+        let free = self.lanes.iter().find_map(|lane| {
+            let place = Arc::clone(&lane.places).try_acquire_owned().ok()?;
+            Some((&lane.pool, Some(place)))
+        });
+        let (pool, place) = free.unwrap_or((&self.beyond, None));
+        let response = pool.client.request(request).await?;
+        Ok(response.map(|body| Arriving {
+            body,
+            _place: place,
+        }))
+    }
+}
+
+/// An answer's body as it arrives. Its call has a place among those under way until it is gone.
+pub(super) struct Arriving {
+    body: Incoming,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn connector<R>(resolver: R, kind: Kind, tls: &ClientConfig) -> Https<R>
 where
     R: Resolver,
     HttpConnector<R>: Service<Uri>,
@@ -136,18 +206,46 @@ where
     http.set_nodelay(true);
     http.set_keepalive(Some(KEEPALIVE));
     http.set_connect_timeout(Some(CONNECT_TIME));
-    let tls = HttpsConnectorBuilder::new()
-        .try_with_platform_verifier()
-        .map_err(|error| error.to_string())?;
+    let tls = HttpsConnectorBuilder::new().with_tls_config(tls.clone());
     let schemes = if R::IS_PUBLIC {
         tls.https_only()
     } else {
         tls.https_or_http()
     };
-    Ok(Bounded(match kind {
+    Bounded(match kind {
         Kind::Calls => schemes.enable_all_versions().wrap_connector(http),
         Kind::Upgrades => schemes.enable_http1().wrap_connector(http),
-    }))
+    })
+}
+
+/// A client with what makes its connections.
+struct Pool<R> {
+    connector: Https<R>,
+    client: Client<Https<R>, OutBody>,
+}
+
+impl<R> Pool<R>
+where
+    R: Resolver,
+    Https<R>: Connect + Clone,
+{
+    fn new(connector: Https<R>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(REST)
+            .pool_max_idle_per_host(MOST_RESTING)
+            .http2_initial_stream_window_size(WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_max_header_list_size(MOST_HEADERS)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .build(connector.clone());
+        Self { connector, client }
+    }
+
+    fn anew(&self) -> Self {
+        Self::new(self.connector.clone())
+    }
 }
 
 /// A connector that gives up after [`CONNECT_TIME`]: a name server or a handshake can hang as well as a connection.

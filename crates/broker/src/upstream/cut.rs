@@ -16,10 +16,11 @@ use doorward_core::decide::serving::{self, Caller};
 use doorward_core::grant::{Door, Grant, Lifetime};
 use doorward_core::problem::{Code, Refusal};
 use doorward_core::time::Timestamp;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
 use super::BoxError;
+use super::client::Arriving;
 use crate::handle::{Shared, stopped};
 use crate::uses::{Counting, Outcome};
 
@@ -82,7 +83,7 @@ impl Lease {
     }
 
     /// Waits until it is over.
-    pub(crate) async fn over(mut self) -> Refusal {
+    pub(crate) async fn over(&mut self) -> Refusal {
         loop {
             if let Err(refusal) = self.check() {
                 return refusal;
@@ -104,7 +105,7 @@ impl Lease {
 /// ends.
 pub struct CutBody {
     first: Option<Bytes>,
-    rest: Option<Incoming>,
+    rest: Option<Arriving>,
     lease: Lease,
     over: Option<Pin<Box<dyn Future<Output = Refusal> + Send>>>,
     counting: Counting,
@@ -113,7 +114,7 @@ pub struct CutBody {
 impl CutBody {
     pub(super) fn new(
         first: Option<Bytes>,
-        rest: Option<Incoming>,
+        rest: Option<Arriving>,
         lease: Lease,
         counting: Counting,
     ) -> Self {
@@ -136,9 +137,10 @@ impl CutBody {
     }
 
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
-        let over = self
-            .over
-            .get_or_insert_with(|| Box::pin(self.lease.clone().over()));
+        let over = self.over.get_or_insert_with(|| {
+            let mut lease = self.lease.clone();
+            Box::pin(async move { lease.over().await })
+        });
         over.as_mut().poll(context)
     }
 }

@@ -16,11 +16,13 @@ use doorward_core::problem::{Code, Refusal};
 use doorward_core::time::Timestamp;
 use doorward_core::upstream::Ticket;
 use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, response};
-use hyper::body::Incoming;
+use hyper::body::Body as _;
 
 use super::body::Replay;
-use super::client::Kind;
+use super::client::{Arriving, Kind};
+use super::failed::{Failed, unknown_outcome};
 use super::fence::{self, Target};
 use super::halts::Task;
 use super::line::{Lines, Turn, rate_limited};
@@ -32,6 +34,7 @@ use super::{
 };
 use crate::handle::{DEFAULT_PATIENCE, Handle};
 use crate::random;
+use crate::trust::causes;
 use crate::uses::{Counting, Outcome, Use, Uses};
 
 /// The first wait before a call is repeated; doubled each time, up to the longest.
@@ -70,27 +73,22 @@ pub(crate) struct Exchange<'a> {
     left: Duration,
     label: String,
     began: Timestamp,
+    /// When the last try was sent.
+    sent_at: Timestamp,
     /// With which generation of the token the last try was signed.
     signed_with: Option<u64>,
     retries: u32,
     failures: u32,
     limits: u32,
+    /// Whether it was ended while it had no answer yet.
+    is_cut: bool,
 }
 
 /// A provider's answer, with what was read of its body.
 pub(crate) struct Answer {
     pub(super) head: response::Parts,
     first: Option<Bytes>,
-    rest: Option<Incoming>,
-}
-
-/// Why a try brought no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failed {
-    /// There was no connection: nothing was sent.
-    NeverSent,
-    /// It was sent, at least in part.
-    Unanswered,
+    rest: Option<Arriving>,
 }
 
 impl<'a> Exchange<'a> {
@@ -137,6 +135,7 @@ impl<'a> Exchange<'a> {
                 .safe_to_repeat
                 .unwrap_or_else(|| outgoing.method.is_idempotent()),
             began: handle.now(),
+            sent_at: handle.now(),
             handle,
             lease,
             target,
@@ -152,6 +151,7 @@ impl<'a> Exchange<'a> {
             retries: 0,
             failures: 0,
             limits: 0,
+            is_cut: false,
         })
     }
 
@@ -168,7 +168,7 @@ impl<'a> Exchange<'a> {
             let generation = signed.as_ref().map(|(generation, _)| *generation);
             self.signed_with = generation;
             let headers = signed.map_or_else(|| self.headers.clone(), |(_, headers)| headers);
-            let attempted = self.attempt(headers).await;
+            let attempted = self.attempt(headers).await?;
             drop(turn);
             let response = match attempted {
                 Ok(response) => response,
@@ -278,6 +278,12 @@ impl<'a> Exchange<'a> {
         Ok(Some((row.generation, headers)))
     }
 
+    fn is_renewed_since(&self, generation: u64) -> bool {
+        let published = self.lease.shared.published.load();
+        let row = published.book.connection(self.lease.connection.id);
+        row.is_some_and(|row| row.generation != generation)
+    }
+
     async fn renew(&mut self, rejected: Option<u64>) -> Result<(), CallFailure> {
         let before = self.handle.now();
         let (caller, name) = (&self.lease.caller, &self.lease.connection.name);
@@ -286,28 +292,40 @@ impl<'a> Exchange<'a> {
         Ok(renewed?)
     }
 
-    async fn attempt(&mut self, headers: HeaderMap) -> Result<Response<Incoming>, Failed> {
+    /// One try. It ends without an answer as soon as the agent may not have one any longer: an upload or a long poll
+    /// would else go on for as long as it likes.
+    async fn attempt(
+        &mut self,
+        headers: HeaderMap,
+    ) -> Result<Result<Response<Arriving>, Failed>, CallFailure> {
         let Some(body) = self.body.again() else {
-            return Err(Failed::Unanswered);
+            return Ok(Err(Failed::Unanswered));
         };
+        let has_body = !body.is_end_stream();
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.target.uri.clone();
         *request.headers_mut() = headers;
         let rule = self.lease.connection.provider.addresses;
-        let clients = &self.handle.clients;
-        clients
-            .send(rule, self.kind, request)
-            .await
-            .map_err(|error| {
-                let host = self.target.uri.host().unwrap_or_default();
-                tracing::debug!(host, error = %Chain(&error), "a call got no answer");
-                if error.is_connect() {
-                    Failed::NeverSent
-                } else {
-                    Failed::Unanswered
-                }
-            })
+        self.sent_at = self.handle.now();
+        let sending = self.handle.clients.send(rule, self.kind, request);
+        let sent = tokio::select! {
+            biased;
+            sent = sending => sent,
+            refusal = self.lease.over() => {
+                self.is_cut = true;
+                return Err(refusal.into());
+            }
+        };
+        Ok(sent.map_err(|error| {
+            tracing::debug!(host = self.host(), error = %Chain(&error), "a call got no answer");
+            Failed::of(&error, has_body)
+        }))
+    }
+
+    /// Host and port that it goes to.
+    fn host(&self) -> &str {
+        self.target.uri.authority().map_or("", Authority::as_str)
     }
 
     /// A try brought no answer: waits, where the call may be sent again.
@@ -315,24 +333,38 @@ impl<'a> Exchange<'a> {
         if self.body.is_broken() {
             return Err(broke_off().into());
         }
-        let now = self.handle.now();
-        let is_halted = self.lease.shared.traffic.halts.failed(now, self.task());
+        let is_halted = self.count_failure();
         let wait = self.next_wait();
         let title = &self.lease.connection.provider.title;
-        if failed == Failed::Unanswered && !self.is_repeatable {
-            return Err(CallFailure::Unknown(unknown_outcome(title)));
+        let refusal = failed.refusal(title, self.host());
+        match failed {
+            // Waiting does not mend it.
+            Failed::Distrusted(objection) => {
+                tracing::warn!(host = self.host(), %objection, "a provider is not trusted");
+                return Err(refusal.into());
+            }
+            Failed::Unanswered if !self.is_repeatable => {
+                return Err(CallFailure::Unknown(unknown_outcome(title)));
+            }
+            Failed::NeverSent | Failed::NotTaken | Failed::Unanswered => {}
         }
         if is_halted || wait > self.left || !self.body.is_whole() {
-            return Err(no_answer(title, failed).retry_after(wait).into());
+            return Err(refusal.retry_after(wait).into());
         }
         self.nap(wait).await;
         Ok(())
     }
 
+    /// A try brought nothing. Whether the agent's task is halted by that.
+    fn count_failure(&self) -> bool {
+        let halts = &self.lease.shared.traffic.halts;
+        halts.failed(self.handle.now(), self.sent_at, self.task())
+    }
+
     /// The provider refused the credential. The answer, where it is passed on.
     async fn after_refusal(
         &mut self,
-        response: Response<Incoming>,
+        response: Response<Arriving>,
         generation: u64,
     ) -> Result<Option<Answer>, CallFailure> {
         self.lease
@@ -350,10 +382,13 @@ impl<'a> Exchange<'a> {
         if !reporting::is_about_the_token(code.as_deref(), with_password) {
             return Ok(Some(Answer::of(head, peeked)));
         }
-        drop(peeked);
         self.renew(Some(generation)).await?;
         if self.body.is_whole() {
             return Ok(None);
+        }
+        if !self.is_renewed_since(generation) {
+            // The provider stands by its token: sending it again promises nothing.
+            return Ok(Some(Answer::of(head, peeked)));
         }
         Err(Refusal::new(
             Code::ProviderUnavailable,
@@ -365,7 +400,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The provider wants no calls for a while. Whoever waits long enough goes on in line.
-    fn after_limit(&mut self, response: &Response<Incoming>) -> Result<(), CallFailure> {
+    fn after_limit(&mut self, response: &Response<Arriving>) -> Result<(), CallFailure> {
         let now = self.handle.now();
         let stated = limits::limited_until(now, &Told(response.headers()));
         // A provider that limits the same call again states too little: it would be asked as fast as it answers.
@@ -385,9 +420,9 @@ impl<'a> Exchange<'a> {
     }
 
     /// Something before the provider says that it is down. The answer, where the call is not sent again.
-    async fn after_outage(&mut self, response: Response<Incoming>) -> Option<Answer> {
+    async fn after_outage(&mut self, response: Response<Arriving>) -> Option<Answer> {
         let now = self.handle.now();
-        let is_halted = self.lease.shared.traffic.halts.failed(now, self.task());
+        let is_halted = self.count_failure();
         let wait = if response.headers().contains_key(RETRY_AFTER) {
             let until = limits::stated_retry(now, &Told(response.headers()));
             until.map_or_else(|| self.next_wait(), |until| until.since(now))
@@ -404,7 +439,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// A whole answer; a token that it hands out and a lock that it tells of are remembered.
-    async fn answered(&mut self, response: Response<Incoming>) -> Answer {
+    async fn answered(&mut self, response: Response<Arriving>) -> Answer {
         let (head, body) = response.into_parts();
         let (ticket, lock) = (self.ticket.take(), self.lock.take());
         if !head.status.is_success() || (ticket.is_none() && lock.is_none()) {
@@ -473,6 +508,7 @@ impl<'a> Exchange<'a> {
     /// A call that was not answered is counted too.
     pub(crate) fn fail(self, failure: CallFailure) -> CallFailure {
         let outcome = match &failure {
+            _ if self.is_cut => Outcome::Cut,
             CallFailure::Refused(_) => Outcome::Refused,
             CallFailure::Unknown(_) => Outcome::Unknown,
         };
@@ -526,7 +562,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn into_parts(self) -> (response::Parts, Option<Incoming>) {
+    pub(super) fn into_parts(self) -> (response::Parts, Option<Arriving>) {
         (self.head, self.rest)
     }
 }
@@ -541,15 +577,13 @@ impl limits::Headers for Told<'_> {
 }
 
 /// An error with its causes. None of them holds a request.
-struct Chain<'a>(&'a dyn std::error::Error);
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        for cause in causes(self.0).skip(1) {
+            write!(f, ": {cause}")?;
         }
         Ok(())
     }
@@ -569,30 +603,5 @@ fn broke_off() -> Refusal {
         Code::BadRequest,
         "The body broke off.",
         "Send it again, whole.",
-    )
-}
-
-fn no_answer(title: &str, failed: Failed) -> Refusal {
-    match failed {
-        Failed::NeverSent => Refusal::new(
-            Code::ProviderUnavailable,
-            format!("There is no connection to {title}; nothing was sent."),
-            "Try again after the time given.",
-        ),
-        Failed::Unanswered => Refusal::new(
-            Code::ProviderUnavailable,
-            format!("{title} did not answer."),
-            "Try again after the time given: sending it twice changes nothing more.",
-        ),
-    }
-}
-
-fn unknown_outcome(title: &str) -> Refusal {
-    Refusal::new(
-        Code::ProviderUnavailable,
-        format!(
-            "This was sent and {title} did not answer: whether it was carried out is not known, and it was not repeated."
-        ),
-        "Look whether it was carried out before sending it again.",
     )
 }

@@ -31,6 +31,8 @@ pub(crate) struct Task {
 #[derive(Default)]
 struct Failing {
     failures: u32,
+    /// When the last of them was counted.
+    counted_at: Option<Timestamp>,
     /// When the next call goes through, once it is halted.
     probe_at: Option<Timestamp>,
 }
@@ -68,8 +70,11 @@ impl Halts {
         }
     }
 
-    /// A task got no answer. Whether it is halted by that.
-    pub(crate) fn failed(&self, now: Timestamp, task: Task) -> bool {
+    /// A task got no answer to what it sent at that moment. Whether it is halted by that.
+    ///
+    /// What is under way together fails together: a connection that many calls share and that breaks is one failure,
+    /// and not five in a row.
+    pub(crate) fn failed(&self, now: Timestamp, sent_at: Timestamp, task: Task) -> bool {
         let mut failing = self.lock();
         if failing.len() >= MOST_TASKS && !failing.contains_key(&task) {
             failing.clear();
@@ -77,12 +82,16 @@ impl Halts {
         let label = task.label.clone();
         let (agent, connection) = (task.agent, task.connection);
         let own = failing.entry(task).or_default();
-        own.failures = own.failures.saturating_add(1);
+        let is_counted = own.counted_at.is_none_or(|last| sent_at >= last);
+        if is_counted {
+            own.failures = own.failures.saturating_add(1);
+            own.counted_at = Some(now);
+        }
         let is_halted = own.failures >= FAILURES_TO_HALT;
-        if is_halted {
+        if is_halted && is_counted {
             own.probe_at = Some(now.plus(PROBE_AFTER));
         }
-        if own.failures == FAILURES_TO_HALT {
+        if own.failures == FAILURES_TO_HALT && is_counted {
             tracing::error!(critical = true, %agent, %connection, call = %label, "the provider did not answer five times in a row: the agent's task has halted");
         }
         self.count.store(failing.len(), Ordering::Release);
@@ -133,7 +142,7 @@ mod tests {
         let now = Timestamp::from_secs(1000);
         for failure in 1..=FAILURES_TO_HALT {
             assert!(halts.check(now, || task("GET /a/")).is_ok());
-            let is_halted = halts.failed(now, task("GET /a/"));
+            let is_halted = halts.failed(now, now, task("GET /a/"));
             assert_eq!(is_halted, failure == FAILURES_TO_HALT);
         }
         let refused = halts.check(now, || task("GET /a/")).unwrap_err();
@@ -154,5 +163,19 @@ mod tests {
         halts.resume(task("").connection);
         assert!(halts.check(later, || task("GET /a/")).is_ok());
         assert!(halts.is_empty());
+    }
+
+    #[test]
+    fn what_was_under_way_together_fails_once() {
+        let halts = Halts::default();
+        let sent_at = Timestamp::from_secs(1000);
+        let now = sent_at.plus(Duration::from_secs(1));
+        for _ in 0..2 * FAILURES_TO_HALT {
+            assert!(!halts.failed(now, sent_at, task("GET /a/")));
+        }
+        for failure in 2..=FAILURES_TO_HALT {
+            let is_halted = halts.failed(now, now, task("GET /a/"));
+            assert_eq!(is_halted, failure == FAILURES_TO_HALT);
+        }
     }
 }

@@ -71,7 +71,10 @@ pub(super) fn to_provider(headers: &mut HeaderMap, upgrades: bool) {
     without_own_preferences(headers);
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        // HTTP/1.1 has it named. On HTTP/2 there is no such header, and the library takes out with it what its first
+        // line names: so it stands in the second.
+        headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+        headers.append(CONNECTION, HeaderValue::from_static("te"));
     }
     if upgrades {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

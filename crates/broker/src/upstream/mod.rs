@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod cut;
 mod exchange;
+mod failed;
 mod fence;
 mod halts;
 mod headers;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde_json::Value;
+
+use super::client::Arriving;
 
 /// Nothing that is looked for here is longer.
 pub(super) const MOST_PEEKED: usize = 64 * 1024;
@@ -16,13 +18,13 @@ const PEEK_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Peeked {
     pub(super) first: Bytes,
     /// What follows; nothing where the body was read to its end and had no trailers.
-    pub(super) rest: Option<Incoming>,
+    pub(super) rest: Option<Arriving>,
     /// Whether the beginning is all of it.
     pub(super) is_whole: bool,
 }
 
 /// Reads the beginning of a body, and all of it where it is short.
-pub(super) async fn peek(mut body: Incoming) -> Peeked {
+pub(super) async fn peek(mut body: Arriving) -> Peeked {
     let is_short = body
         .size_hint()
         .upper()
@@ -43,7 +45,7 @@ pub(super) async fn peek(mut body: Incoming) -> Peeked {
     }
 }
 
-async fn read(body: &mut Incoming, into: &mut BytesMut) -> bool {
+async fn read(body: &mut Arriving, into: &mut BytesMut) -> bool {
     while into.len() <= MOST_PEEKED {
         match body.frame().await {
             None => return true,

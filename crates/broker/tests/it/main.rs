@@ -7,6 +7,7 @@
 mod agents;
 mod approval;
 mod asking;
+mod calls;
 mod consent;
 mod control;
 mod courier;

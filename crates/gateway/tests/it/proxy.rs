@@ -599,6 +599,35 @@ async fn streams_of_an_agent_that_is_paused_or_revoked_end_within_a_second() {
 }
 
 #[tokio::test]
+async fn calls_without_an_answer_yet_end_with_their_agent_too() {
+    let (api, world, key) = world().await;
+    let head = format!(
+        "Host: 127.0.0.1:{}\r\nAuthorization: Bearer {key}\r\n",
+        world.port
+    );
+    let poll = format!("GET /proxy/own/waits/ HTTP/1.1\r\n{head}\r\n");
+    let mut polling = open(&world, &poll).await;
+    // The API reads on until the rest of it comes.
+    let upload = format!("PUT /proxy/own/x/ HTTP/1.1\r\n{head}Content-Length: 9\r\n\r\nhalf");
+    let mut uploading = open(&world, &upload).await;
+    let both = async {
+        while api.asked() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), both)
+        .await
+        .expect("both reach the API");
+    world.handle.revoke_agent("agent".into()).await.unwrap();
+    for stream in [&mut polling, &mut uploading] {
+        let told = tokio::time::timeout(Duration::from_secs(1), read_until(stream, "\r\n\r\n"));
+        let told = told.await.expect("it goes on");
+        assert!(told.starts_with("HTTP/1.1 401"), "{told}");
+    }
+    assert_eq!(api.seen().len(), 1, "the upload never became whole");
+}
+
+#[tokio::test]
 async fn a_web_socket_goes_both_ways_until_the_agent_is_paused() {
     let (api, world, key) = world().await;
     let hello = |target: &str, authorization: &str| {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ impl Seen {
 
 #[derive(Default)]
 struct Shared {
+    /// How many calls began to arrive.
+    asked: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
     /// How often each target was asked.
     counts: Mutex<HashMap<String, u32>>,
@@ -82,6 +85,11 @@ impl Api {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// How many calls began to arrive so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::SeqCst)
+    }
+
     /// What it was asked last.
     pub(crate) fn last(&self) -> Seen {
         self.seen().pop().expect("the API was not asked")
@@ -123,6 +131,7 @@ async fn answer(
     shared: Arc<Shared>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, std::io::Error> {
+    shared.asked.fetch_add(1, Ordering::SeqCst);
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let target = head.uri.path_and_query().unwrap().to_string();
@@ -183,6 +192,7 @@ async fn answer(
         }
         "stream" => Ok(Response::new(ticking())),
         "silent" => Ok(Response::new(silent())),
+        "waits" => std::future::pending().await,
         "trailers" => Ok(with_trailers()),
         "rude" => Ok(rude()),
         "file" | "socket" if path.ends_with("requestread/") || path == "socket/" => {
