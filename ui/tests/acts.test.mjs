@@ -225,10 +225,10 @@ test('a connection that is not there has to be replaced before anything is given
 
 test('a call is allowed or denied, once or always, and each says what it means', async () => {
   for (const [name, command, argument, said] of /** @type {const} */ ([
-    ['Allow once', 'allow_call', { code: 'HJKL-MNPQ', always: false }, 'Allowed once: Tidy may use the tool storage.'],
-    ['Always allow', 'allow_call', { code: 'HJKL-MNPQ', always: true }, 'Allowed always: Tidy may use the tool storage.'],
-    ['Deny', 'deny_call', { code: 'HJKL-MNPQ', always: false }, 'Denied: Tidy may not use the tool storage.'],
-    ['Always deny', 'deny_call', { code: 'HJKL-MNPQ', always: true }, 'Denied always: Tidy may not use the tool storage.'],
+    ['Allow once', 'allow_call', { code: 'HJKL-MNPQ', always: false }, 'Allowed once: Tidy may use the tool storage as it asked.'],
+    ['Always allow', 'allow_call', { code: 'HJKL-MNPQ', always: true }, 'Allowed always: Tidy may use the tool storage as it asked.'],
+    ['Deny', 'deny_call', { code: 'HJKL-MNPQ', always: false }, 'Denied: Tidy may not use the tool storage as it asked.'],
+    ['Always deny', 'deny_call', { code: 'HJKL-MNPQ', always: true }, 'Denied always: Tidy may not use the tool storage as it asked.'],
   ])) {
     const { page, close } = await pages.visit('demo=call', { page: 'approval.html' });
     await page.locator('button[aria-disabled="false"]', { hasText: 'Allow once' }).waitFor();
@@ -326,7 +326,7 @@ test('a call that was denied for good is listed with its agent, and the keyboard
   await page.locator('button[aria-disabled="false"]', { hasText: 'Always deny' }).waitFor();
   await tabTo(page, button(page, 'Always deny'));
   await page.keyboard.press('Space');
-  await page.getByRole('region', { name: 'What was done' }).getByText('Denied always: Tidy may not use the tool storage.').waitFor();
+  await page.getByRole('region', { name: 'What was done' }).getByText('Denied always: Tidy may not use the tool storage as it asked.').waitFor();
   await page.getByRole('link', { name: /Agents/ }).click();
   const card = page.getByRole('article', { name: 'Tidy', exact: true });
   await tabTo(page, card.getByText('1 lasting answer about single calls'));
