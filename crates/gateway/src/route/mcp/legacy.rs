@@ -4,7 +4,7 @@
 //! the stream. The address must be of the server's own origin, else the credential would go wherever a server says;
 //! the agent is told one of this door's, and only an address that a server told an agent is ever posted to.
 //!
-//! An answer on the stream finds what was asked by its identifier ([`Waiting`](super::waiting::Waiting)): so a lock is
+//! An answer on the stream finds what was asked by its identifier ([`Waiting`]): so a lock is
 //! heard of here as over Streamable HTTP, and what was refused for its credential is sent once more.
 
 use std::sync::Arc;
