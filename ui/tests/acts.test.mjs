@@ -601,6 +601,7 @@ test('what happened is read the newest first, narrowed, and followed back', asyn
     topic: null,
     before: null,
     limit: 50,
+    up_to_now: false,
   });
   assert.deepEqual(complaints, []);
   await close();
