@@ -46,10 +46,6 @@ struct Arguments {
     data_dir: Option<PathBuf>,
 }
 
-/// The system's own takes a tenth of a call's time for the buffers that come and go with it (docs/BENCHMARKS.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     hardening::apply();
     let arguments = Arguments::parse();

@@ -36,10 +36,6 @@ use crate::output::Output;
 use crate::passphrase::PassphraseFrom;
 use crate::signals::Signals;
 
-/// The system's own takes a tenth of a call's time for the buffers that come and go with it (docs/BENCHMARKS.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What is left to do in the background when a command is over gets this long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
