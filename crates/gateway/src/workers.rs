@@ -3,7 +3,7 @@
 //! A call at the proxy door is two connections that wake each other. A scheduler that shares its work between threads
 //! wakes another thread for each of those moments, to take over work that is done before it is awake. So each thread
 //! here keeps what it was given: a connection of an agent, from its first request to its last, and the connections to
-//! providers that its calls go over. That takes a fifth off the processor time of a call (docs/decisions/0015).
+//! providers that its calls go over. That takes an eighth off the processor time of a call (docs/decisions/0015).
 
 use std::io;
 use std::sync::Arc;
