@@ -7,8 +7,8 @@
 //! can hold up is bounded: connections, headers, bodies and the time each may take.
 //!
 //! The way of a request: the accept loop (`serve`) gives its connection to a thread (`workers`),
-//! which tells once whose socket the other end is ([`peer`]); the guard checks it and the request's head; the router finds the
-//! route; the route parses (`ask`), asks the broker's handle and answers, or fails
+//! which tells once whose socket the other end is ([`peer`]); the guard checks it and the
+//! request's head; the router finds the route; the route parses (`ask`), asks the broker's handle and answers, or fails
 //! (`failure`). The warm path of `GET /v1/token` takes no lock, no database and no boxed layer.
 //!
 //! Still to come is the route `/oauth/authorize`; its place is the end of the table in [`routes`], and until then it

@@ -53,9 +53,12 @@ const MOST_CONNECTIONS: usize = 1024_usize.div_ceil(CALLS_TO_A_CONNECTION);
 
 type Https<R> = Bounded<HttpsConnector<HttpConnector<R>>>;
 
+type Pool<R> = Client<Https<R>, OutBody>;
+
 /// Clients for both kinds of addresses. A WebSocket begins on a connection of HTTP/1.1, so each kind has a client that
 /// speaks nothing else.
 pub(crate) struct Clients {
+    tls: ClientConfig,
     public: Lanes<PublicOnly>,
     public_upgrades: Pool<PublicOnly>,
     typed: Lanes<Anywhere>,
@@ -69,21 +72,21 @@ impl Clients {
             .try_with_platform_verifier()
             .map_err(|error| error.to_string())?
             .with_no_client_auth();
-        Ok(Self {
-            public: Lanes::of(&connector(PublicOnly, Kind::Calls, &tls)),
-            public_upgrades: Pool::new(connector(PublicOnly, Kind::Upgrades, &tls)),
-            typed: Lanes::of(&connector(Anywhere, Kind::Calls, &tls)),
-            typed_upgrades: Pool::new(connector(Anywhere, Kind::Upgrades, &tls)),
-        })
+        Ok(Self::trusting(tls))
     }
 
     /// Clients of the same kind that share no connection with these.
     pub(crate) fn anew(&self) -> Self {
+        Self::trusting(self.tls.clone())
+    }
+
+    fn trusting(tls: ClientConfig) -> Self {
         Self {
-            public: self.public.anew(),
-            public_upgrades: self.public_upgrades.anew(),
-            typed: self.typed.anew(),
-            typed_upgrades: self.typed_upgrades.anew(),
+            public: Lanes::of(&connector(PublicOnly, Kind::Calls, &tls)),
+            public_upgrades: pool(connector(PublicOnly, Kind::Upgrades, &tls)),
+            typed: Lanes::of(&connector(Anywhere, Kind::Calls, &tls)),
+            typed_upgrades: pool(connector(Anywhere, Kind::Upgrades, &tls)),
+            tls,
         }
     }
 
@@ -96,12 +99,12 @@ impl Clients {
         match (rule, kind) {
             (AddressRule::Public, Kind::Calls) => self.public.send(request).await,
             (AddressRule::Public, Kind::Upgrades) => {
-                let answered = self.public_upgrades.client.request(request).await;
+                let answered = self.public_upgrades.request(request).await;
                 answered.map(alone)
             }
             (AddressRule::Typed, Kind::Calls) => self.typed.send(request).await,
             (AddressRule::Typed, Kind::Upgrades) => {
-                let answered = self.typed_upgrades.client.request(request).await;
+                let answered = self.typed_upgrades.request(request).await;
                 answered.map(alone)
             }
         }
@@ -140,19 +143,15 @@ where
 {
     fn of(connector: &Https<R>) -> Self {
         let lane = || Lane {
-            pool: Pool::new(connector.clone()),
+            pool: pool(connector.clone()),
             places: Arc::new(Semaphore::new(CALLS_TO_A_CONNECTION)),
         };
         Self {
             lanes: std::iter::repeat_with(lane)
                 .take(MOST_CONNECTIONS)
                 .collect(),
-            beyond: Pool::new(connector.clone()),
+            beyond: pool(connector.clone()),
         }
-    }
-
-    fn anew(&self) -> Self {
-        Self::of(&self.beyond.connector)
     }
 
     async fn send(&self, request: Request<OutBody>) -> Result<Response<Arriving>, Error> {
@@ -162,7 +161,7 @@ where
             Some((&lane.pool, Some(place)))
         });
         let (pool, place) = free.unwrap_or((&self.beyond, None));
-        let response = pool.client.request(request).await?;
+        let response = pool.request(request).await?;
         Ok(response.map(|body| Arriving {
             body,
             _place: place,
@@ -218,34 +217,21 @@ where
     })
 }
 
-/// A client with what makes its connections.
-struct Pool<R> {
-    connector: Https<R>,
-    client: Client<Https<R>, OutBody>,
-}
-
-impl<R> Pool<R>
+fn pool<R>(connector: Https<R>) -> Pool<R>
 where
     R: Resolver,
     Https<R>: Connect + Clone,
 {
-    fn new(connector: Https<R>) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(REST)
-            .pool_max_idle_per_host(MOST_RESTING)
-            .http2_initial_stream_window_size(WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_max_header_list_size(MOST_HEADERS)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .build(connector.clone());
-        Self { connector, client }
-    }
-
-    fn anew(&self) -> Self {
-        Self::new(self.connector.clone())
-    }
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(REST)
+        .pool_max_idle_per_host(MOST_RESTING)
+        .http2_initial_stream_window_size(WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(MOST_HEADERS)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .build(connector)
 }
 
 /// A connector that gives up after [`CONNECT_TIME`]: a name server or a handshake can hang as well as a connection.

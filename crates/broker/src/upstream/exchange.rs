@@ -121,21 +121,25 @@ impl<'a> Exchange<'a> {
         let label = match outgoing.label {
             Label::Tool(name) => name,
             Label::Path => {
-                let path = outgoing.path_and_query.split('?').next();
-                let path = outgoing
-                    .path
-                    .as_ref()
-                    .map_or(path, |path| Some(path.as_sent()));
-                let path = path.unwrap_or_default().trim_start_matches('/');
+                let path = match &outgoing.path {
+                    Some(path) => path.as_sent(),
+                    None => outgoing
+                        .path_and_query
+                        .split('?')
+                        .next()
+                        .unwrap_or_default(),
+                };
+                let path = path.trim_start_matches('/');
                 [outgoing.method.as_str(), " /", path].concat()
             }
         };
+        let now = handle.now();
         Ok(Self {
             is_repeatable: outgoing
                 .safe_to_repeat
                 .unwrap_or_else(|| outgoing.method.is_idempotent()),
-            began: handle.now(),
-            sent_at: handle.now(),
+            began: now,
+            sent_at: now,
             handle,
             lease,
             target,

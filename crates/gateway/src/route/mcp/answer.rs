@@ -230,7 +230,7 @@ pub(super) async fn pass(
     match kind {
         Kind::Other => Ok(as_it_is(head, body)),
         Kind::Events => {
-            let signed = head.extensions.get().copied();
+            let signed = signed_with(&head.extensions);
             let relay = Relay::new(Arc::clone(door), body, asked, signed);
             Ok(with_body(head, relay.into_body()))
         }
@@ -253,8 +253,8 @@ pub(super) fn pass_stream(
 }
 
 /// Which credential the call was sent with that this answers.
-pub(super) fn signed_with<T>(response: &http::Response<T>) -> Option<SignedWith> {
-    response.extensions().get().copied()
+pub(super) fn signed_with(answer: &http::Extensions) -> Option<SignedWith> {
+    answer.get().copied()
 }
 
 async fn whole(
@@ -276,7 +276,7 @@ async fn whole(
     };
     let looked = door.look(text);
     if looked.signed_out
-        && let Some(signed) = head.extensions.get().copied()
+        && let Some(signed) = signed_with(&head.extensions)
         && let Some(sending) = asked.take_again()
     {
         return match try_again(door, &sending, signed).await {

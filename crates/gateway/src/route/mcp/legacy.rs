@@ -4,8 +4,8 @@
 //! the stream. The address must be of the server's own origin, else the credential would go wherever a server says;
 //! the agent is told one of this door's, and only an address that a server told an agent is ever posted to.
 //!
-//! An answer on the stream finds what was asked by its identifier ([`Waiting`]): so a lock is
-//! heard of here as over Streamable HTTP, and what was refused for its credential is sent once more.
+//! An answer on the stream finds what was asked by its identifier ([`Waiting`]): so a lock is heard of here as over
+//! Streamable HTTP, and what was refused for its credential is sent once more.
 
 use std::sync::Arc;
 
@@ -165,7 +165,8 @@ pub(crate) async fn post(call: &mut Call, caller: &Caller) -> Result<Response, F
     match door.send(&sending).await {
         Ok(response) => {
             if response.status().is_success()
-                && let (Some(place), Some(signed)) = (place, answer::signed_with(&response))
+                && let (Some(place), Some(signed)) =
+                    (place, answer::signed_with(response.extensions()))
             {
                 let door = Arc::clone(&door);
                 // Nobody waits for it where the answer has come, or was taken back.
